@@ -1,0 +1,5 @@
+//! Money and meters of one subnet. PLACEHOLDER.
+use serde::{Deserialize, Serialize};
+/// PLACEHOLDER
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Ledger {}

@@ -1,0 +1,141 @@
+//! The Wasm host as execution sees it. Implemented by `mains-engine`; a run is a pure function of its arguments.
+//!
+//! The host keeps compiled modules and live instances as caches only: a run on a live instance and one on a fresh
+//! instance give the same result. Its own errors (out of memory, unknown traps) panic: they must stop the replica and
+//! never become replicated state.
+
+use crate::system_api::SystemApi;
+use mains_state::{Code, Continuation, Heap};
+use mains_types::{CanisterId, Digest32};
+use std::{collections::{BTreeMap, BTreeSet}, sync::Arc};
+
+/// Why a module is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{rule}{}", offset.map(|at| format!(" (at offset {at:#x})")).unwrap_or_default())]
+pub struct ModuleError {
+    /// The rule it breaks, in our words, e.g. `imports unknown function ic0.foo`.
+    pub rule: String,
+    /// Where in the module, if known.
+    pub offset: Option<u64>,
+}
+
+/// Who may read a custom section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SectionVisibility {
+    /// Everybody (`icp:public NAME`).
+    Public,
+    /// Controllers (`icp:private NAME`).
+    Private,
+}
+
+/// What the host found out about a valid module.
+#[derive(Clone, Debug, Default)]
+pub struct ModuleInfo {
+    /// BLAKE3 of the module's bytes: the host's name for it.
+    pub id: Digest32,
+    /// Update methods.
+    pub updates: BTreeSet<String>,
+    /// Query methods.
+    pub queries: BTreeSet<String>,
+    /// Composite query methods.
+    pub composite_queries: BTreeSet<String>,
+    /// Entry points without a method name: `canister_init`, `canister_pre_upgrade`, `canister_post_upgrade`,
+    /// `canister_inspect_message`, `canister_heartbeat`, `canister_global_timer`, `canister_on_low_wasm_memory`.
+    pub hooks: BTreeSet<String>,
+    /// Whether there is a start function (run it with [`Entry::Start`] after [`Engine::instantiate`]).
+    pub has_start: bool,
+    /// Whether the memory is 64 bit.
+    pub memory64: bool,
+    /// Whether it has an `enhanced-orthogonal-persistence` section: upgrades must say what becomes of the heap.
+    pub orthogonal_persistence: bool,
+    /// `icp:` custom sections by name.
+    pub sections: BTreeMap<String, (SectionVisibility, Vec<u8>)>,
+    /// What compiling it costs, in instructions: a function of its bytes only.
+    pub compile_instructions: u64,
+}
+
+/// Where a run begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// An exported function without parameters or results, by its whole name, e.g. `canister_update inc`.
+    Export(String),
+    /// A function of the table with one parameter.
+    Callback(Continuation),
+    /// The start function.
+    Start,
+}
+
+/// Why a run ended without success. Our own kinds, equal on every engine and host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trap {
+    /// More instructions than the limit.
+    OutOfInstructions,
+    /// The metered stack is used up.
+    StackOverflow,
+    /// A load or store outside the heap.
+    HeapOutOfBounds,
+    /// A table access outside the table.
+    TableOutOfBounds,
+    /// `unreachable`.
+    Unreachable,
+    /// Integer division by zero.
+    DivisionByZero,
+    /// Integer overflow, or a float that does not fit an integer.
+    IntegerOverflow,
+    /// `call_indirect` to a null or wrongly typed function.
+    IndirectCall,
+    /// `ic0.trap` with this text.
+    Called(String),
+    /// A rule of the system interface was broken; the text says which.
+    Contract(String),
+    /// Memory beyond the canister's limit was needed.
+    OutOfMemory,
+    /// The function reference of a callback is not there or has another type.
+    FunctionNotFound(u64),
+}
+
+/// One run.
+pub struct Run<'a> {
+    /// Whose (names a live instance).
+    pub canister: CanisterId,
+    /// The module's bytes and the memories before the run.
+    pub code: &'a Code,
+    /// Where it begins.
+    pub entry: Entry,
+    /// What system calls see and collect.
+    pub api: SystemApi,
+    /// Most instructions it may use.
+    pub instructions: u64,
+    /// Whether the heap after the run is wanted; queries pass `false`.
+    pub commit: bool,
+}
+
+/// What a run left behind.
+pub struct Ran {
+    /// What system calls collected. Meaningful after a trap too (log lines).
+    pub api: SystemApi,
+    /// Success, or why not.
+    pub outcome: Result<(), Trap>,
+    /// Instructions used, at most the limit.
+    pub instructions: u64,
+    /// The heap after a successful run with `commit`; otherwise the one before.
+    pub heap: Heap,
+}
+
+/// The Wasm host.
+pub trait Engine: Send + Sync + 'static {
+    /// Validates, instruments and compiles a module, or answers from a cache.
+    ///
+    /// # Errors
+    /// The rule that the module breaks; nothing is kept of it.
+    fn module(&self, wasm: &[u8]) -> Result<Arc<ModuleInfo>, ModuleError>;
+
+    /// The heap of a fresh instance: data segments applied, globals at their initial values, start function not run.
+    ///
+    /// # Errors
+    /// A data or element segment that does not fit.
+    fn instantiate(&self, wasm: &[u8]) -> Result<Heap, Trap>;
+
+    /// Runs one entry point to its end.
+    fn run(&self, run: Run<'_>) -> Ran;
+}

@@ -1,0 +1,18 @@
+//! The replicated state of one subnet as a value: canisters, queues, memories as page maps, ingress history, ledger, roots.
+//!
+//! Cheap to clone (persistent maps, shared pages): queries read one height while the next executes. Nothing here
+//! reads a clock, a socket or a disk; everything iterated is ordered. Spec: `specs/state.md`.
+
+pub mod canister;
+pub mod genesis;
+pub mod ingress;
+pub mod memory;
+pub mod message;
+pub mod state;
+
+pub use canister::{Canister, Code, LogRecord, LogVisibility, RunStatus, Settings};
+pub use genesis::{Genesis, GenesisNode, NetworkKind};
+pub use ingress::{IngressHistory, IngressStatus};
+pub use memory::{Heap, PAGE_BYTES, PageTree};
+pub use message::{CallContext, CallOrigin, Callback, Continuation, Message, Response};
+pub use state::{State, Subnet};

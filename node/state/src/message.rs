@@ -1,0 +1,120 @@
+//! Messages that wait in queues, and what a canister remembers about calls that are under way.
+
+use mains_types::{CanisterId, Cycles, Principal, Reject, RequestId, UnixNanos};
+use serde::{Deserialize, Serialize};
+
+/// One message in a canister's input queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// A client's update call.
+    Ingress {
+        /// The request's id; its status is in the ingress history.
+        request_id: RequestId,
+        /// Who signed it.
+        sender: Principal,
+        /// The method.
+        method: String,
+        /// The argument.
+        #[serde(with = "serde_bytes")]
+        argument: Vec<u8>,
+    },
+    /// A call from another canister (or from itself).
+    Request {
+        /// Who called.
+        sender: CanisterId,
+        /// The caller's callback that waits for the response.
+        callback: u64,
+        /// The method.
+        method: String,
+        /// The argument.
+        #[serde(with = "serde_bytes")]
+        argument: Vec<u8>,
+        /// Cycles that travel with the call (held in flight).
+        cycles: Cycles,
+        /// When a best-effort call stops waiting.
+        deadline: Option<UnixNanos>,
+    },
+    /// The answer to a call that this canister made.
+    Response(Response),
+}
+
+/// The answer to a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Response {
+    /// The callback of the canister that called.
+    pub callback: u64,
+    /// The reply, or why there is none.
+    pub result: Result<serde_bytes::ByteBuf, Reject>,
+    /// Attached cycles that were not accepted (held in flight until delivered).
+    pub refund: Cycles,
+}
+
+/// Who waits for the outcome of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CallOrigin {
+    /// A client.
+    Ingress {
+        /// The request.
+        request_id: RequestId,
+        /// Who signed it.
+        sender: Principal,
+    },
+    /// Another canister.
+    Canister {
+        /// Who called.
+        sender: CanisterId,
+        /// Its callback.
+        callback: u64,
+        /// When its best-effort call stops waiting.
+        deadline: Option<UnixNanos>,
+    },
+    /// Nobody: heartbeat, timer, low-memory hook.
+    System,
+}
+
+/// A message that was started and has calls outstanding or no answer yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallContext {
+    /// Who waits.
+    pub origin: CallOrigin,
+    /// Whether it replied or rejected.
+    pub responded: bool,
+    /// Cycles of the call not yet accepted (held in flight).
+    pub available: Cycles,
+    /// Callbacks that have not run yet.
+    pub outstanding: u32,
+    /// Instructions of all its messages so far (performance counter 1).
+    pub instructions: u64,
+    /// When it began.
+    pub started_at: UnixNanos,
+}
+
+/// A function reference to continue at: an index of the module's table and a word for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Continuation {
+    /// Index into the function table.
+    pub function: u64,
+    /// The environment word handed to it.
+    pub environment: u64,
+}
+
+/// What runs when the response to an outgoing call arrives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Callback {
+    /// The call context that made the call.
+    pub context: u64,
+    /// Who was called.
+    pub callee: CanisterId,
+    /// Runs on a reply.
+    pub on_reply: Continuation,
+    /// Runs on a reject.
+    pub on_reject: Continuation,
+    /// Runs if one of the former traps.
+    pub on_cleanup: Option<Continuation>,
+    /// Cycles attached to the call.
+    pub cycles: Cycles,
+    /// Set aside for executing the callback and for the response's bytes (held in flight, the rest is refunded).
+    pub reserved: Cycles,
+    /// When a best-effort call stops waiting.
+    pub deadline: Option<UnixNanos>,
+}

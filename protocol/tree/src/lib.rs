@@ -1,0 +1,4 @@
+//! PLACEHOLDER
+/// PLACEHOLDER
+#[derive(Clone, Debug, Default)]
+pub struct Tree {}

@@ -1,0 +1,106 @@
+//! Every bound that replicas must agree on or that protects a replica from its input, each with its reason. Spec: `specs/limits.md`.
+
+/// Bytes of one HTTP request body: an ingress message of [`INGRESS_BYTES_MAX`] plus its envelope.
+pub const HTTP_BODY_BYTES_MAX: usize = 5 << 20;
+/// Bytes of one ingress message as sent (its CBOR envelope). The Internet Computer allows 2 MiB; chunked installs need 1 MiB plus framing.
+pub const INGRESS_BYTES_MAX: usize = 2 << 20;
+/// Bytes of all ingress in one block when more than one message is in it; a typical block stays far below.
+pub const BLOCK_INGRESS_BYTES_MAX: usize = 4 << 20;
+/// Ingress messages in one block: bounds the signatures a replica verifies before it votes (about 30 ms here).
+pub const BLOCK_INGRESS_COUNT_MAX: usize = 1_000;
+/// Bytes of a whole encoded block, with room for its header and control part.
+pub const BLOCK_BYTES_MAX: usize = BLOCK_INGRESS_BYTES_MAX + (256 << 10);
+/// Bytes of an argument or reply of a call between canisters or of a reply to a client.
+pub const PAYLOAD_BYTES_MAX: usize = 2 << 20;
+/// CBOR nesting a request may have; the deepest honest one (delegations) has 6.
+pub const CBOR_DEPTH_MAX: usize = 16;
+/// How far in the future an ingress message may expire: 5 minutes, as in the interface specification.
+pub const INGRESS_EXPIRY_MAX_NANOS: u64 = 5 * 60 * 1_000_000_000;
+/// Leeway for clients whose clocks run ahead.
+pub const INGRESS_EXPIRY_DRIFT_NANOS: u64 = 60 * 1_000_000_000;
+/// Delegations in one chain.
+pub const DELEGATIONS_MAX: usize = 20;
+/// Canisters a delegation may name.
+pub const DELEGATION_TARGETS_MAX: usize = 1_000;
+/// Bytes of a nonce.
+pub const NONCE_BYTES_MAX: usize = 32;
+/// Paths of one read_state request.
+pub const READ_STATE_PATHS_MAX: usize = 1_000;
+/// Labels of one path.
+pub const READ_STATE_LABELS_MAX: usize = 127;
+/// Bytes of a method name.
+pub const METHOD_NAME_BYTES_MAX: usize = 20_000;
+
+/// Instructions of one update, callback, timer or heartbeat. No slicing over rounds yet, so it also bounds a block's time (about 2.5 s).
+pub const UPDATE_INSTRUCTIONS_MAX: u64 = 5_000_000_000;
+/// Instructions of one query.
+pub const QUERY_INSTRUCTIONS_MAX: u64 = 5_000_000_000;
+/// Instructions of an install or upgrade, start function and hooks together.
+pub const INSTALL_INSTRUCTIONS_MAX: u64 = 20_000_000_000;
+/// Instructions of `canister_inspect_message`.
+pub const INSPECT_INSTRUCTIONS_MAX: u64 = 200_000_000;
+/// A round takes no new message once it has used this many instructions.
+pub const ROUND_INSTRUCTIONS_MAX: u64 = 2_000_000_000;
+/// Messages a round executes at most, so that cheap messages cannot stretch a block either.
+pub const ROUND_MESSAGES_MAX: usize = 20_000;
+
+/// Bytes of a Wasm page.
+pub const WASM_PAGE_BYTES: u64 = 65_536;
+/// Bytes of a heap, 32 and 64 bit alike: one memory slot's size.
+pub const HEAP_BYTES_MAX: u64 = 4 << 30;
+/// Bytes of stable memory of one canister.
+pub const STABLE_BYTES_MAX: u64 = 16 << 30;
+/// Bytes of a module (after gunzip).
+pub const MODULE_BYTES_MAX: usize = 100 << 20;
+/// Bytes of a module's code section.
+pub const MODULE_CODE_BYTES_MAX: usize = 12 << 20;
+/// Functions a module defines.
+pub const MODULE_FUNCTIONS_MAX: usize = 50_000;
+/// Globals a module defines.
+pub const MODULE_GLOBALS_MAX: usize = 1_000;
+/// Entries of all tables of a module.
+pub const MODULE_TABLE_ENTRIES_MAX: u64 = 1_000_000;
+/// Locals and parameters of one function.
+pub const FUNCTION_LOCALS_MAX: usize = 10_000;
+/// Bytes of one function's body.
+pub const FUNCTION_BYTES_MAX: usize = 1_000_000;
+/// Exported methods of a module.
+pub const MODULE_METHODS_MAX: usize = 1_000;
+/// Bytes of all exported method names together.
+pub const MODULE_METHOD_NAMES_BYTES_MAX: usize = 20_000;
+/// `icp:` custom sections of a module.
+pub const MODULE_CUSTOM_SECTIONS_MAX: usize = 16;
+/// Bytes of all `icp:` custom sections together.
+pub const MODULE_CUSTOM_SECTIONS_BYTES_MAX: usize = 1 << 20;
+/// Stack slots of 8 bytes a call chain may use; the host stack is sized so that this trips first on every engine.
+pub const STACK_SLOTS_MAX: i64 = 1 << 20;
+
+/// Messages waiting in one canister's input queue; calls reserve room for their responses beyond it.
+pub const CANISTER_QUEUE_MAX: usize = 5_000;
+/// Calls of one canister still waiting for a response.
+pub const CANISTER_CALLBACKS_MAX: usize = 5_000;
+/// Bytes of certified data.
+pub const CERTIFIED_DATA_BYTES_MAX: usize = 32;
+/// Controllers of a canister.
+pub const CONTROLLERS_MAX: usize = 10;
+/// Environment variables of a canister.
+pub const ENVIRONMENT_VARIABLES_MAX: usize = 20;
+/// Bytes of an environment variable's name or value.
+pub const ENVIRONMENT_VARIABLE_BYTES_MAX: usize = 128;
+/// Bytes of a chunk.
+pub const CHUNK_BYTES_MAX: usize = 1 << 20;
+/// Chunks a canister's chunk store holds.
+pub const CHUNKS_MAX: usize = 100;
+/// Bytes of log records kept per canister.
+pub const LOG_BYTES_MAX: usize = 4 << 10;
+/// Changes a canister's history keeps.
+pub const HISTORY_MAX: usize = 20;
+/// How long a reply is kept after a call ended; then its status is `done` until the request expires.
+pub const REPLY_RETENTION_NANOS: u64 = 5 * 60 * 1_000_000_000;
+/// Requests whose status is remembered; induction rejects beyond it (bounds the hottest structure's memory).
+pub const INGRESS_HISTORY_MAX: usize = 1_500_000;
+
+/// Heights that may be finalized but not certified before proposals must be empty.
+pub const CERTIFICATION_DISTANCE_MAX: u64 = 8;
+/// Heights finalized but not certified beyond which the gateway answers 503.
+pub const CERTIFICATION_DISTANCE_GATEWAY: u64 = 32;
