@@ -1,0 +1,361 @@
+//! How the gateway (and the simulator's clients) talk to a replica.
+
+use crate::{
+    pool::{Pool, PoolFull},
+    threads::{Busy, Threads},
+    view::View,
+};
+use mains_crypto::{NodeKey, VerifiedCall, VerifiedQuery, VerifiedReadState};
+use mains_execution::engine::Engine;
+use mains_state::IngressStatus;
+use mains_types::{CanisterId, NodeId, Principal, Reject, RequestId, SubnetId, UnixNanos, limits};
+use serde::Serialize;
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+use tokio::sync::watch;
+
+/// Who this replica is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The node.
+    pub node_id: NodeId,
+    /// The network's name.
+    pub network: String,
+    /// The subnet.
+    pub subnet: SubnetId,
+    /// The root key (DER, 133 bytes): all a client needs to verify anything.
+    pub root_key_der: Vec<u8>,
+    /// The committee.
+    pub members: Vec<NodeId>,
+    /// Signatures that a certificate takes.
+    pub threshold: u32,
+}
+
+/// A peer as the status page shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct PeerStatus {
+    /// The node.
+    pub node_id: String,
+    /// Whether there is a connection.
+    pub connected: bool,
+    /// Its newest known address, empty if none.
+    pub address: String,
+}
+
+/// How a replica is doing.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// The node.
+    pub node_id: String,
+    /// The network's name.
+    pub network: String,
+    /// The subnet.
+    pub subnet: String,
+    /// Newest finalized height.
+    pub finalized_height: u64,
+    /// Newest executed height.
+    pub executed_height: u64,
+    /// Newest certified height.
+    pub certified_height: u64,
+    /// Root of the newest certified state, in hex.
+    pub state_root: String,
+    /// Block time of the newest certified state, nanoseconds since 1970.
+    pub time_nanos: u64,
+    /// Members of the committee.
+    pub members_count: usize,
+    /// Signatures a certificate takes.
+    pub threshold: u32,
+    /// Canisters of the subnet.
+    pub canisters_count: usize,
+    /// Requests that wait to be proposed.
+    pub pool_count: usize,
+    /// The other members.
+    pub peers: Vec<PeerStatus>,
+    /// Whether clients are served.
+    pub healthy: bool,
+    /// Why not, in a sentence.
+    pub reason: Option<String>,
+}
+
+/// Why a call or query was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// This replica's own view says that it cannot succeed.
+    #[error("{0}")]
+    Rejected(Reject),
+    /// Too much is under way.
+    #[error("the replica has too much to do: try again in {retry_after_ms} ms")]
+    Busy {
+        /// When to come back.
+        retry_after_ms: u64,
+    },
+    /// Nothing is certified yet, or not for long.
+    #[error("the replica is catching up: try again in {retry_after_ms} ms")]
+    NotReady {
+        /// When to come back.
+        retry_after_ms: u64,
+    },
+    /// The effective canister id of the URL does not belong to the request.
+    #[error("the effective canister id does not fit the request")]
+    WrongEffectiveCanister,
+}
+
+/// What a read_state request was sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effective {
+    /// `/canister/<id>/`.
+    Canister(CanisterId),
+    /// `/subnet/<id>/`.
+    Subnet(SubnetId),
+}
+
+/// Why a read_state request gets no certificate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadStateError {
+    /// The sender may not read one of the paths, or they are malformed.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Nothing is certified yet.
+    #[error("the replica is catching up: try again in a second")]
+    NotReady,
+}
+
+/// A query's answer with this node's signature.
+#[derive(Clone, Debug)]
+pub struct QueryReply {
+    /// The reply or why there is none.
+    pub result: Result<Vec<u8>, Reject>,
+    /// Block time of the state it ran on.
+    pub timestamp: UnixNanos,
+    /// ed25519 over the response, as the interface specification says.
+    pub signature: Vec<u8>,
+    /// Who signed.
+    pub node_id: NodeId,
+}
+
+/// Sends an admitted call to the other members; never blocks.
+pub type Push = Box<dyn Fn(bytes::Bytes) + Send + Sync>;
+/// Tells the time of the runtime.
+pub type Now = Box<dyn Fn() -> UnixNanos + Send + Sync>;
+
+/// What only the process around the replica knows.
+pub struct Surroundings {
+    /// The other members.
+    pub peers: Box<dyn Fn() -> Vec<PeerStatus> + Send + Sync>,
+    /// Prometheus text of the runtime's registry.
+    pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) identity: Identity,
+    pub(crate) key: NodeKey,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) queries: Threads,
+    pub(crate) views: watch::Sender<Option<Arc<View>>>,
+    pub(crate) finalized: AtomicU64,
+    pub(crate) executed: AtomicU64,
+    pub(crate) failed: AtomicBool,
+    pub(crate) push: Push,
+    pub(crate) now: Now,
+    pub(crate) surroundings: OnceLock<Surroundings>,
+}
+
+/// A replica, as seen from outside. Cheap to clone.
+#[derive(Clone)]
+pub struct ReplicaHandle(pub(crate) Arc<Inner>);
+
+/// When to come back if a queue is full: about two blocks.
+const RETRY_AFTER_MS: u64 = 250;
+
+impl ReplicaHandle {
+    /// Who this replica is.
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// The time of the runtime.
+    pub fn now(&self) -> UnixNanos {
+        (self.0.now)()
+    }
+
+    /// The newest certified version.
+    pub fn view(&self) -> Option<Arc<View>> {
+        self.0.views.borrow().clone()
+    }
+
+    /// Follows the certified versions; intermediate ones may be skipped.
+    pub fn subscribe(&self) -> watch::Receiver<Option<Arc<View>>> {
+        self.0.views.subscribe()
+    }
+
+    /// Lets the process around the replica add what only it knows. The first call counts.
+    pub fn surround(&self, surroundings: Surroundings) {
+        let _ = self.0.surroundings.set(surroundings);
+    }
+
+    /// How this replica is doing.
+    pub fn status(&self) -> Status {
+        let view = self.view();
+        let finalized_height = self.0.finalized.load(Ordering::Relaxed);
+        let certified_height = view.as_ref().map_or(0, |view| view.height().get());
+        let reason = self.unhealthy(view.as_deref());
+        Status {
+            node_id: self.0.identity.node_id.to_text(),
+            network: self.0.identity.network.clone(),
+            subnet: self.0.identity.subnet.to_text(),
+            finalized_height: finalized_height.max(certified_height),
+            executed_height: self.0.executed.load(Ordering::Relaxed),
+            certified_height,
+            state_root: view.as_ref().map(|view| hex::encode(view.root)).unwrap_or_default(),
+            time_nanos: view.as_ref().map_or(0, |view| view.time().get()),
+            members_count: self.0.identity.members.len(),
+            threshold: self.0.identity.threshold,
+            canisters_count: view.as_ref().map_or(0, |view| view.state.canisters().count()),
+            pool_count: self.0.pool.len(),
+            peers: self.0.surroundings.get().map(|around| (around.peers)()).unwrap_or_default(),
+            healthy: reason.is_none(),
+            reason,
+        }
+    }
+
+    /// Prometheus text: the runtime's registry, the engine's included.
+    pub fn metrics(&self) -> String {
+        self.0.surroundings.get().map(|around| (around.metrics)()).unwrap_or_default()
+    }
+
+    /// Takes a call into the pool and shows it to the other members.
+    ///
+    /// # Errors
+    /// [`SubmitError::Rejected`] by this replica's own view (unknown canister, not accepted, …), busy, or not ready.
+    /// Nothing was kept in any of these cases. A call that is already known is taken again without effect.
+    pub async fn submit(&self, call: VerifiedCall, effective: CanisterId) -> Result<RequestId, SubmitError> {
+        let view = self.ready()?;
+        check_effective(call.canister_id(), call.method_name(), call.argument(), effective)?;
+        let id = call.request_id();
+        if self.0.pool.contains(&id) || view.state.ingress_status(&id).is_some() {
+            return Ok(id);
+        }
+        let engine = self.0.engine.clone();
+        let input = crate::pool::execution_call(&call);
+        self.0
+            .queries
+            .run(move || mains_execution::inspect(&*engine, &view.state, &input))
+            .await?
+            .map_err(SubmitError::Rejected)?;
+        let raw = bytes::Bytes::copy_from_slice(call.raw());
+        if self.0.pool.insert(call)? {
+            (self.0.push)(raw);
+        }
+        Ok(id)
+    }
+
+    /// Runs a query on the newest certified version and signs the answer.
+    ///
+    /// # Errors
+    /// Busy, not ready, or a URL that does not fit; a canister's own reject is an answer, not an error.
+    pub async fn query(&self, query: VerifiedQuery, effective: CanisterId) -> Result<QueryReply, SubmitError> {
+        let view = self.ready()?;
+        check_effective(query.canister_id(), query.method_name(), query.argument(), effective)?;
+        let engine = self.0.engine.clone();
+        let request_id = query.request_id();
+        let timestamp = view.time();
+        let result = self
+            .0
+            .queries
+            .run(move || {
+                let input = mains_execution::QueryCall {
+                    sender: query.sender(),
+                    canister_id: query.canister_id(),
+                    method: query.method_name().to_owned(),
+                    argument: query.argument().to_vec(),
+                };
+                let certificate =
+                    view.certificate(&[vec![b"canister".to_vec(), input.canister_id.as_slice().to_vec(), b"certified_data".to_vec()]]);
+                mains_execution::query(&*engine, &view.state, Some(&certificate), &input)
+            })
+            .await?;
+        let signature = self.0.key.sign_query_response(&request_id, &result, timestamp);
+        Ok(QueryReply { result, timestamp, signature, node_id: self.0.identity.node_id })
+    }
+
+    /// Cuts the certificate that a read_state request asks for.
+    ///
+    /// # Errors
+    /// Paths that the sender may not read; nothing certified yet.
+    pub fn read_state(&self, request: &VerifiedReadState, effective: Effective) -> Result<Vec<u8>, ReadStateError> {
+        let view = self.view().ok_or(ReadStateError::NotReady)?;
+        let canister = match effective {
+            Effective::Canister(id) => Some(id),
+            Effective::Subnet(_) => None,
+        };
+        mains_execution::read_state::authorize(&view.state, request.sender(), canister, request.paths())
+            .map_err(|reject| ReadStateError::Forbidden(reject.to_string()))?;
+        Ok(view.certificate(request.paths()))
+    }
+
+    /// Waits for a certified version in which the request has ended. Waits for ever if it never does: add a timeout.
+    /// `None` once the replica has stopped.
+    pub async fn outcome(&self, id: &RequestId) -> Option<Arc<View>> {
+        let mut views = self.subscribe();
+        loop {
+            if let Some(view) = views.borrow_and_update().clone()
+                && matches!(
+                    view.state.ingress_status(id),
+                    Some(IngressStatus::Replied(_) | IngressStatus::Rejected(_) | IngressStatus::Done)
+                )
+            {
+                return Some(view);
+            }
+            views.changed().await.ok()?;
+        }
+    }
+
+    fn ready(&self) -> Result<Arc<View>, SubmitError> {
+        let view = self.view();
+        match (self.unhealthy(view.as_deref()), view) {
+            (None, Some(view)) => Ok(view),
+            _ => Err(SubmitError::NotReady { retry_after_ms: 1_000 }),
+        }
+    }
+
+    fn unhealthy(&self, view: Option<&View>) -> Option<String> {
+        let Some(view) = view else { return Some("waits for the first certified state".into()) };
+        if self.0.failed.load(Ordering::Relaxed) {
+            return Some("stopped after a failed invariant: see the log".into());
+        }
+        let distance = self.0.finalized.load(Ordering::Relaxed).saturating_sub(view.height().get());
+        if distance > limits::CERTIFICATION_DISTANCE_GATEWAY {
+            return Some(format!("{distance} heights behind the chain, catching up"));
+        }
+        None
+    }
+}
+
+impl From<Busy> for SubmitError {
+    fn from(_: Busy) -> Self {
+        Self::Busy { retry_after_ms: RETRY_AFTER_MS }
+    }
+}
+
+impl From<PoolFull> for SubmitError {
+    fn from(_: PoolFull) -> Self {
+        Self::Busy { retry_after_ms: RETRY_AFTER_MS }
+    }
+}
+
+/// Management calls are sent to the canister they are about (or to any id, when they create one), all others to their callee.
+fn check_effective(callee: CanisterId, method: &str, argument: &[u8], effective: CanisterId) -> Result<(), SubmitError> {
+    let fits = if callee == Principal::management_canister() {
+        match mains_execution::management::ingress_target(method, argument) {
+            Ok(Some(target)) => target == effective,
+            Ok(None) => true,
+            Err(reject) => return Err(SubmitError::Rejected(reject)),
+        }
+    } else {
+        callee == effective
+    };
+    if fits { Ok(()) } else { Err(SubmitError::WrongEffectiveCanister) }
+}

@@ -1,0 +1,186 @@
+//! Verified calls that wait to be proposed, oldest first. Bounded in count and bytes.
+
+use bytes::Bytes;
+use mains_crypto::VerifiedCall;
+use mains_types::{CanisterId, RequestId, UnixNanos, limits};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard},
+};
+use tokio::sync::Notify;
+
+/// Calls in the pool: ten seconds at the highest rate this design aims at.
+const CALLS_MAX: usize = 50_000;
+/// Bytes of all calls in the pool.
+const BYTES_MAX: usize = 64 << 20;
+/// Share of the pool that calls to one canister may take (one in this many), so that none crowds out the others.
+const CANISTER_SHARE: usize = 2;
+
+/// The pool is full, or this canister's share of it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the pool of waiting calls is full")]
+pub struct PoolFull;
+
+struct Waiting {
+    call: Arc<VerifiedCall>,
+    raw: Bytes,
+    turn: u64,
+}
+
+#[derive(Default)]
+struct Calls {
+    by_id: HashMap<RequestId, Waiting>,
+    by_turn: BTreeMap<u64, RequestId>,
+    per_canister: HashMap<CanisterId, usize>,
+    next_turn: u64,
+    bytes: usize,
+}
+
+/// Verified calls that wait to be proposed.
+#[derive(Default)]
+pub struct Pool {
+    calls: Mutex<Calls>,
+    arrived: Notify,
+}
+
+impl Pool {
+    /// An empty pool.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes a call; `false` if it is already there.
+    ///
+    /// # Errors
+    /// [`PoolFull`]: nothing was kept.
+    pub fn insert(&self, call: VerifiedCall) -> Result<bool, PoolFull> {
+        let mut calls = self.lock();
+        let id = call.request_id();
+        if calls.by_id.contains_key(&id) {
+            return Ok(false);
+        }
+        let raw = Bytes::copy_from_slice(call.raw());
+        let of_canister = calls.per_canister.get(&call.canister_id()).copied().unwrap_or(0);
+        if calls.by_id.len() >= CALLS_MAX
+            || calls.bytes + raw.len() > BYTES_MAX
+            || of_canister >= CALLS_MAX / CANISTER_SHARE
+        {
+            return Err(PoolFull);
+        }
+        let turn = calls.next_turn;
+        calls.next_turn += 1;
+        calls.bytes += raw.len();
+        *calls.per_canister.entry(call.canister_id()).or_default() += 1;
+        calls.by_turn.insert(turn, id);
+        calls.by_id.insert(id, Waiting { call: Arc::new(call), raw, turn });
+        drop(calls);
+        self.arrived.notify_one();
+        Ok(true)
+    }
+
+    /// Whether the call waits here.
+    pub fn contains(&self, id: &RequestId) -> bool {
+        self.lock().by_id.contains_key(id)
+    }
+
+    /// The verified form of exactly these bytes, if the call waits here: saves a second signature check.
+    pub fn verified(&self, id: &RequestId, raw: &[u8]) -> Option<Arc<VerifiedCall>> {
+        self.lock().by_id.get(id).filter(|waiting| waiting.raw == raw).map(|waiting| waiting.call.clone())
+    }
+
+    /// Calls to propose, oldest first: none of `taken`, none that expires by `time`, within the block's limits.
+    pub fn select(&self, taken: &HashSet<RequestId>, time: UnixNanos) -> Vec<Bytes> {
+        let calls = self.lock();
+        let mut chosen = Vec::new();
+        let mut bytes = 0;
+        for id in calls.by_turn.values() {
+            let waiting = &calls.by_id[id];
+            let expiry = waiting.call.ingress_expiry();
+            if taken.contains(id)
+                || expiry <= time
+                || expiry.nanos_since(time) > limits::INGRESS_EXPIRY_MAX_NANOS + limits::INGRESS_EXPIRY_DRIFT_NANOS
+            {
+                continue;
+            }
+            if bytes + waiting.raw.len() > limits::BLOCK_INGRESS_BYTES_MAX {
+                break;
+            }
+            bytes += waiting.raw.len();
+            chosen.push(waiting.raw.clone());
+            if chosen.len() == limits::BLOCK_INGRESS_COUNT_MAX {
+                break;
+            }
+        }
+        chosen
+    }
+
+    /// Whether [`Pool::select`] would choose something.
+    pub fn has_any(&self, taken: &HashSet<RequestId>, time: UnixNanos) -> bool {
+        let calls = self.lock();
+        calls.by_id.iter().any(|(id, waiting)| !taken.contains(id) && waiting.call.ingress_expiry() > time)
+    }
+
+    /// Waits until a call arrives. May return early once.
+    pub async fn arrival(&self) {
+        self.arrived.notified().await;
+    }
+
+    /// Forgets calls that are in a finalized block, and those that expired by `time`.
+    pub fn forget(&self, finalized: &[RequestId], time: UnixNanos) {
+        let mut calls = self.lock();
+        for id in finalized {
+            calls.remove(id);
+        }
+        let expired: Vec<RequestId> = calls
+            .by_id
+            .iter()
+            .filter(|(_, waiting)| waiting.call.ingress_expiry() <= time)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in expired {
+            calls.remove(&id);
+        }
+    }
+
+    /// Calls that wait.
+    pub fn len(&self) -> usize {
+        self.lock().by_id.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().expect("no holder of the pool panics")
+    }
+}
+
+impl Calls {
+    fn remove(&mut self, id: &RequestId) {
+        let Some(waiting) = self.by_id.remove(id) else { return };
+        self.by_turn.remove(&waiting.turn);
+        self.bytes -= waiting.raw.len();
+        let canister = waiting.call.canister_id();
+        if let Some(count) = self.per_canister.get_mut(&canister) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_canister.remove(&canister);
+            }
+        }
+    }
+}
+
+/// The same call as execution takes it.
+pub fn execution_call(call: &VerifiedCall) -> mains_execution::Call {
+    mains_execution::Call {
+        request_id: call.request_id(),
+        sender: call.sender(),
+        canister_id: call.canister_id(),
+        method: call.method_name().to_owned(),
+        argument: call.argument().to_vec(),
+        expires_at: call.ingress_expiry(),
+        bytes: call.raw().len() as u64,
+    }
+}
