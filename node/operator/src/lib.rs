@@ -1,1 +1,16 @@
-//! mains-operator
+//! The process: config, keys, genesis, telemetry, lifecycle. Holds the one production instantiation of the replica.
+//!
+//! Nothing here decides replicated results. Spec: `specs/architecture.md`.
+
+pub mod config;
+pub mod error;
+pub mod files;
+pub mod genesis;
+pub mod node;
+pub mod telemetry;
+
+pub use config::{Config, NodeConfig};
+pub use error::OperatorError;
+pub use files::NodeDir;
+pub use genesis::{TestnetFiles, TestnetOptions, create_testnet};
+pub use node::run;

@@ -6,15 +6,16 @@ use crate::{
     view::View,
 };
 use mains_crypto::{NodeKey, VerifiedCall, VerifiedQuery, VerifiedReadState};
+use mains_consensus::{Block, Certificate};
 use mains_execution::engine::Engine;
-use mains_state::IngressStatus;
+use mains_state::{IngressStatus, State};
 use mains_types::{CanisterId, NodeId, Principal, Reject, RequestId, SubnetId, UnixNanos, limits};
 use serde::Serialize;
 use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    Arc, Mutex, OnceLock,
+    atomic::{AtomicU64, Ordering},
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Who this replica is.
 #[derive(Clone, Debug)]
@@ -157,10 +158,40 @@ pub(crate) struct Inner {
     pub(crate) views: watch::Sender<Option<Arc<View>>>,
     pub(crate) finalized: AtomicU64,
     pub(crate) executed: AtomicU64,
-    pub(crate) failed: AtomicBool,
+    pub(crate) latest: Mutex<Option<State>>,
+    pub(crate) certificate: Mutex<Option<Certificate>>,
+    pub(crate) progress: Notify,
     pub(crate) push: Push,
     pub(crate) now: Now,
     pub(crate) surroundings: OnceLock<Surroundings>,
+}
+
+impl Inner {
+    /// The newest certificate that this replica holds.
+    pub(crate) fn newest_certificate(&self) -> Option<Certificate> {
+        self.certificate.lock().expect("no holder panics").clone()
+    }
+
+    /// Remembers a newer certificate.
+    pub(crate) fn certified(&self, certificate: Certificate) {
+        *self.certificate.lock().expect("no holder panics") = Some(certificate);
+        self.progress.notify_waiters();
+    }
+
+    /// Whether the newest executed state knows the request: it was in a block before.
+    pub(crate) fn is_known(&self, id: &RequestId) -> bool {
+        let latest = self.latest.lock().expect("no holder panics");
+        latest.as_ref().is_some_and(|state| state.ingress_status(id).is_some())
+    }
+
+    /// The ids of a block's calls.
+    pub(crate) fn request_ids(&self, block: &Block) -> Vec<RequestId> {
+        let id = |raw: &bytes::Bytes| match self.pool.verified(raw) {
+            Some(call) => Some(call.request_id()),
+            None => mains_wire::Envelope::parse(raw).ok().map(|envelope| envelope.request_id),
+        };
+        block.ingress().iter().filter_map(id).collect()
+    }
 }
 
 /// A replica, as seen from outside. Cheap to clone.
@@ -323,9 +354,6 @@ impl ReplicaHandle {
 
     fn unhealthy(&self, view: Option<&View>) -> Option<String> {
         let Some(view) = view else { return Some("waits for the first certified state".into()) };
-        if self.0.failed.load(Ordering::Relaxed) {
-            return Some("stopped after a failed invariant: see the log".into());
-        }
         let distance = self.0.finalized.load(Ordering::Relaxed).saturating_sub(view.height().get());
         if distance > limits::CERTIFICATION_DISTANCE_GATEWAY {
             return Some(format!("{distance} heights behind the chain, catching up"));

@@ -3,11 +3,21 @@
 //! Generic over runtime, network, checkpoint store and engine, so that exactly this value runs in production and in the
 //! simulator: no operating-system clock, socket or randomness is touched here. Spec: `specs/consensus.md`, `specs/state.md`.
 
+mod certifier;
+pub mod executor;
 pub mod handle;
 pub mod pool;
+mod proposer;
+mod spread;
+pub mod start;
 pub mod threads;
 pub mod view;
 
-pub use handle::{Effective, Identity, PeerStatus, QueryReply, ReadStateError, ReplicaHandle, Status, SubmitError};
+pub use executor::{BlockSummary, NoObserver, Observer};
+pub use handle::{
+    Effective, Identity, PeerStatus, QueryReply, ReadStateError, ReplicaHandle, Status, SubmitError, Surroundings,
+};
 pub use pool::Pool;
+pub use start::{Config, Network, Running, StartError, start};
+pub use threads::Waiting;
 pub use view::View;

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use mains_crypto::VerifiedCall;
 use mains_types::{CanisterId, RequestId, UnixNanos, limits};
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, futures::Notified};
 
 /// Calls in the pool: ten seconds at the highest rate this design aims at.
 const CALLS_MAX: usize = 50_000;
@@ -31,6 +31,8 @@ struct Waiting {
 struct Calls {
     by_id: HashMap<RequestId, Waiting>,
     by_turn: BTreeMap<u64, RequestId>,
+    by_raw: HashMap<Bytes, RequestId>,
+    by_expiry: BTreeSet<(UnixNanos, RequestId)>,
     per_canister: HashMap<CanisterId, usize>,
     next_turn: u64,
     bytes: usize,
@@ -72,9 +74,11 @@ impl Pool {
         calls.bytes += raw.len();
         *calls.per_canister.entry(call.canister_id()).or_default() += 1;
         calls.by_turn.insert(turn, id);
+        calls.by_raw.insert(raw.clone(), id);
+        calls.by_expiry.insert((call.ingress_expiry(), id));
         calls.by_id.insert(id, Waiting { call: Arc::new(call), raw, turn });
         drop(calls);
-        self.arrived.notify_one();
+        self.arrived.notify_waiters();
         Ok(true)
     }
 
@@ -84,8 +88,10 @@ impl Pool {
     }
 
     /// The verified form of exactly these bytes, if the call waits here: saves a second signature check.
-    pub fn verified(&self, id: &RequestId, raw: &[u8]) -> Option<Arc<VerifiedCall>> {
-        self.lock().by_id.get(id).filter(|waiting| waiting.raw == raw).map(|waiting| waiting.call.clone())
+    pub fn verified(&self, raw: &Bytes) -> Option<Arc<VerifiedCall>> {
+        let calls = self.lock();
+        let id = calls.by_raw.get(raw)?;
+        calls.by_id.get(id).map(|waiting| waiting.call.clone())
     }
 
     /// Calls to propose, oldest first: none of `taken`, none that expires by `time`, within the block's limits.
@@ -117,12 +123,12 @@ impl Pool {
     /// Whether [`Pool::select`] would choose something.
     pub fn has_any(&self, taken: &HashSet<RequestId>, time: UnixNanos) -> bool {
         let calls = self.lock();
-        calls.by_id.iter().any(|(id, waiting)| !taken.contains(id) && waiting.call.ingress_expiry() > time)
+        calls.by_turn.values().any(|id| !taken.contains(id) && calls.by_id[id].call.ingress_expiry() > time)
     }
 
-    /// Waits until a call arrives. May return early once.
-    pub async fn arrival(&self) {
-        self.arrived.notified().await;
+    /// Ends with the next arrival after this call, polled or not.
+    pub fn arrival(&self) -> Notified<'_> {
+        self.arrived.notified()
     }
 
     /// Forgets calls that are in a finalized block, and those that expired by `time`.
@@ -131,13 +137,9 @@ impl Pool {
         for id in finalized {
             calls.remove(id);
         }
-        let expired: Vec<RequestId> = calls
-            .by_id
-            .iter()
-            .filter(|(_, waiting)| waiting.call.ingress_expiry() <= time)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in expired {
+        while let Some((expiry, id)) = calls.by_expiry.first().copied()
+            && expiry <= time
+        {
             calls.remove(&id);
         }
     }
@@ -161,6 +163,8 @@ impl Calls {
     fn remove(&mut self, id: &RequestId) {
         let Some(waiting) = self.by_id.remove(id) else { return };
         self.by_turn.remove(&waiting.turn);
+        self.by_raw.remove(&waiting.raw);
+        self.by_expiry.remove(&(waiting.call.ingress_expiry(), *id));
         self.bytes -= waiting.raw.len();
         let canister = waiting.call.canister_id();
         if let Some(count) = self.per_canister.get_mut(&canister) {

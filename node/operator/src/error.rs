@@ -1,0 +1,81 @@
+//! What can go wrong around a replica, each in one line that says what to do.
+
+use std::path::PathBuf;
+
+/// Why a node cannot be set up, started, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// A file cannot be read or written.
+    #[error("cannot {action} {}: {source}. Check that the path exists and that this user may use it", path.display())]
+    File {
+        /// What was tried, e.g. `read`.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// There is something in the way.
+    #[error("{} is there already: remove it, or choose another directory with --dir", path.display())]
+    Exists {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// A config file is wrong.
+    #[error("{}: {reason}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// A key file is wrong.
+    #[error("{}: {reason}. Restore it from a backup: without its key a node cannot take part", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The genesis file is wrong.
+    #[error("{}: {reason}. Ask the network's founders for the right file", path.display())]
+    Genesis {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// This node's key is not in the genesis file.
+    #[error("node {node} is no member of network {network}: its key and its genesis file do not belong together")]
+    NotAMember {
+        /// The node's id.
+        node: String,
+        /// The network's name.
+        network: String,
+    },
+    /// The data directory refuses.
+    #[error(transparent)]
+    Store(#[from] mains_store::StoreError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}. Stop what uses it, or set another address in {config}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// The config file and key to change.
+        config: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The network layer refuses.
+    #[error("network: {0}")]
+    Network(String),
+    /// The process could not watch for signals.
+    #[error("cannot watch for signals: {0}")]
+    Signals(std::io::Error),
+}
+
+impl OperatorError {
+    pub(crate) fn file(action: &'static str, path: &std::path::Path, source: std::io::Error) -> Self {
+        Self::File { action, path: path.to_owned(), source }
+    }
+}

@@ -1,0 +1,204 @@
+//! Turns finalized blocks into states, in height order, once each, on its own big-stack thread.
+//!
+//! A block is acknowledged only after it was executed; what a crash loses is replayed from the chain. Every executed
+//! height goes to the certifier.
+
+use crate::{
+    handle::Inner,
+    pool::execution_call,
+    threads::{Threads, Waiting},
+};
+use mains_consensus::{Block, Delivery};
+use mains_execution::Executed;
+use mains_ledger::Entry;
+use mains_state::{CheckpointStore, State};
+use mains_types::{Digest32, Height, RequestId, UnixNanos};
+use mains_wire::{Content, Envelope};
+use std::{
+    future::Future,
+    sync::{Arc, atomic::Ordering},
+};
+use tokio::sync::mpsc;
+
+/// Heights between two checkpoints: a restart replays at most this many.
+pub const CHECKPOINT_INTERVAL: u64 = 1_000;
+
+/// An executed height on its way to the certifier.
+pub(crate) struct Sealed {
+    pub(crate) state: State,
+    pub(crate) root: Digest32,
+    pub(crate) control: mains_consensus::Control,
+}
+
+/// What one executed block did, for whoever keeps history. Derived: may be lost and rebuilt from blocks.
+#[derive(Clone, Debug)]
+pub struct BlockSummary {
+    /// Its height.
+    pub height: Height,
+    /// Its time.
+    pub time: UnixNanos,
+    /// Its digest.
+    pub digest: Digest32,
+    /// The state root after it.
+    pub root: Digest32,
+    /// Calls in it.
+    pub calls_count: u32,
+    /// Bytes of these calls.
+    pub calls_bytes: u64,
+    /// What moved in the ledger.
+    pub entries: Vec<Entry>,
+}
+
+/// Hears of every executed block. Called on the execution thread's behalf: must return soon.
+pub trait Observer: Send + Sync + 'static {
+    /// One more block was executed.
+    fn executed(&self, summary: BlockSummary);
+}
+
+/// An observer that forgets: for the simulator.
+pub struct NoObserver;
+
+impl Observer for NoObserver {
+    fn executed(&self, _: BlockSummary) {}
+}
+
+/// Reads finalized blocks by height from the chain's archive.
+pub(crate) trait Chain: Send + 'static {
+    /// The finalized block at `height`, if this node holds it.
+    fn block(&self, height: Height) -> impl Future<Output = Option<Block>> + Send;
+    /// The newest height that was delivered and acknowledged before.
+    fn processed(&self) -> impl Future<Output = Option<Height>> + Send;
+}
+
+pub(crate) struct Executor<C> {
+    inner: Arc<Inner>,
+    chain: C,
+    thread: Threads,
+    checkpoints: Arc<dyn CheckpointStore>,
+    observer: Arc<dyn Observer>,
+    certifier: mpsc::Sender<Sealed>,
+    state: Option<State>,
+}
+
+impl<C: Chain> Executor<C> {
+    /// Begins at `state`: genesis or the newest checkpoint.
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        chain: C,
+        waiting: Waiting,
+        checkpoints: Arc<dyn CheckpointStore>,
+        observer: Arc<dyn Observer>,
+        certifier: mpsc::Sender<Sealed>,
+        state: State,
+    ) -> Self {
+        inner.executed.store(state.height.get(), Ordering::Relaxed);
+        *inner.latest.lock().expect("no holder panics") = Some(state.clone());
+        let thread = Threads::start("execution", 1, waiting);
+        Self { inner, chain, thread, checkpoints, observer, certifier, state: Some(state) }
+    }
+
+    /// Replays what was delivered before a restart, then executes what consensus delivers. Ends with `deliveries`.
+    pub(crate) async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) {
+        if let Some(processed) = self.chain.processed().await {
+            let from = self.height();
+            self.catch_up(processed).await;
+            if from < processed {
+                tracing::info!(%from, to = %processed, "replayed the chain after a restart");
+            }
+        }
+        while let Some(Delivery { block, ack }) = deliveries.recv().await {
+            let height = block.height();
+            if height > self.height() {
+                self.catch_up(Height(height.get() - 1)).await;
+                self.execute(block).await;
+            }
+            ack.acknowledge();
+        }
+    }
+
+    fn height(&self) -> Height {
+        self.state.as_ref().expect("present between blocks").height
+    }
+
+    async fn catch_up(&mut self, to: Height) {
+        while self.height() < to {
+            let next = self.height().next();
+            let Some(block) = self.chain.block(next).await else {
+                // Deliveries are gapless, so this is a checkpoint that is older than what the archive keeps.
+                panic!("block {next} is missing from the archive: empty the data directory to fetch everything again");
+            };
+            self.execute(block).await;
+        }
+    }
+
+    async fn execute(&mut self, block: Block) {
+        let state = self.state.take().expect("present between blocks");
+        let (inner, observer, checkpoints) = (self.inner.clone(), self.observer.clone(), self.checkpoints.clone());
+        let control = block.control().clone();
+        let work = move || {
+            let input = decode(&inner, &block);
+            let ids: Vec<RequestId> = input.calls.iter().map(|call| call.request_id).collect();
+            let Executed { state, root, journal } = mains_execution::execute(&*inner.engine, state, &input);
+            if let Err(broken) = state.ledger.check() {
+                panic!("the ledger does not add up at height {}: {broken}", state.height);
+            }
+            inner.pool.forget(&ids, state.time);
+            observer.executed(BlockSummary {
+                height: state.height,
+                time: state.time,
+                digest: input.digest,
+                root,
+                calls_count: ids.len() as u32,
+                calls_bytes: input.calls.iter().map(|call| call.bytes).sum(),
+                entries: journal,
+            });
+            if state.height.get().is_multiple_of(CHECKPOINT_INTERVAL) {
+                checkpoints.save(state.height, root, &state.encode());
+            }
+            (state, root)
+        };
+        let (state, root) = self.thread.run(work).await.expect("one job at a time");
+        self.inner.executed.store(state.height.get(), Ordering::Relaxed);
+        self.inner.finalized.fetch_max(state.height.get(), Ordering::Relaxed);
+        *self.inner.latest.lock().expect("no holder panics") = Some(state.clone());
+        self.inner.progress.notify_waiters();
+        self.state = Some(state.clone());
+        // Ends only when the replica stops.
+        let _ = self.certifier.send(Sealed { state, root, control }).await;
+    }
+}
+
+/// A block as execution takes it. Its calls were verified by every voter, so here they are only decoded.
+fn decode(inner: &Inner, block: &Block) -> mains_execution::Block {
+    let calls = block
+        .ingress()
+        .iter()
+        .filter_map(|raw| match inner.pool.verified(raw) {
+            Some(call) => Some(execution_call(&call)),
+            None => {
+                let envelope = Envelope::parse(raw).ok()?;
+                let bytes = raw.len() as u64;
+                match envelope.content {
+                    Content::Call(call) => Some(mains_execution::Call {
+                        request_id: envelope.request_id,
+                        sender: call.sender,
+                        canister_id: call.canister_id,
+                        method: call.method_name,
+                        argument: call.arg,
+                        expires_at: call.ingress_expiry,
+                        bytes,
+                    }),
+                    _ => None,
+                }
+            }
+        })
+        .collect();
+    mains_execution::Block {
+        height: block.height(),
+        time: block.time(),
+        digest: block.digest_bytes(),
+        proposer: block.proposer(),
+        randomness: block.randomness(),
+        calls,
+    }
+}

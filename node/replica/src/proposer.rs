@@ -1,0 +1,164 @@
+//! What goes into a block and when, and what a replica votes for.
+//!
+//! A leader waits for work or the heartbeat; under load it never sleeps. Validation looks only at what every replica
+//! sees alike and never at a local clock.
+
+use crate::{certifier::control_is_valid, handle::Inner};
+use commonware_runtime::Clock;
+use mains_consensus::{Block, ChainKey, Control, Delivery, Payloads, Proposal, Verdict};
+use mains_types::{RequestId, UnixNanos, limits};
+use mains_wire::Envelope;
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, UNIX_EPOCH},
+};
+use tokio::sync::mpsc;
+
+/// How long a leader that found work waits for more of it: batches bursts without being felt.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// The replica's side of consensus.
+pub(crate) struct Proposer<E> {
+    context: Arc<E>,
+    inner: Arc<Inner>,
+    chain_key: Arc<ChainKey>,
+    deliveries: mpsc::Sender<Delivery>,
+    heartbeat: Duration,
+}
+
+impl<E> Clone for Proposer<E> {
+    fn clone(&self) -> Self {
+        Self {
+            context: self.context.clone(),
+            inner: self.inner.clone(),
+            chain_key: self.chain_key.clone(),
+            deliveries: self.deliveries.clone(),
+            heartbeat: self.heartbeat,
+        }
+    }
+}
+
+impl<E: Clock> Proposer<E> {
+    pub(crate) fn new(
+        context: Arc<E>,
+        inner: Arc<Inner>,
+        chain_key: Arc<ChainKey>,
+        deliveries: mpsc::Sender<Delivery>,
+        heartbeat: Duration,
+    ) -> Self {
+        Self { context, inner, chain_key, deliveries, heartbeat }
+    }
+
+    fn now(&self) -> UnixNanos {
+        let since = self.context.current().duration_since(UNIX_EPOCH).unwrap_or_default();
+        UnixNanos(since.as_nanos() as u64)
+    }
+
+    /// Waits until there is something to do for the subnet, at most until the heartbeat.
+    async fn work(&self, parent: &Block, taken: &HashSet<RequestId>) {
+        let heartbeat_at = parent.time().saturating_add_nanos(self.heartbeat.as_nanos() as u64);
+        loop {
+            let arrival = self.inner.pool.arrival();
+            let progress = self.inner.progress.notified();
+            let now = self.now();
+            if now >= heartbeat_at {
+                return;
+            }
+            let distance = parent.height().get().saturating_sub(self.certified_height());
+            let full = distance > limits::CERTIFICATION_DISTANCE_MAX;
+            if !full && self.inner.pool.has_any(taken, now) {
+                self.context.sleep(GATHER).await;
+                return;
+            }
+            // Queued messages or a due timer need a block as much as a client does.
+            let due = self.inner.latest.lock().expect("no holder panics").as_ref().and_then(|state| state.work_due_at());
+            if !full && due.is_some_and(|due| due <= now) && parent.height().get() <= self.executed_height() {
+                return;
+            }
+            let wake_at = due.filter(|due| *due > now).map_or(heartbeat_at, |due| due.min(heartbeat_at));
+            tokio::select! {
+                () = arrival => {}
+                () = progress => {}
+                () = self.context.sleep(Duration::from_nanos(wake_at.nanos_since(now))) => {}
+            }
+        }
+    }
+
+    fn executed_height(&self) -> u64 {
+        self.inner.executed.load(Ordering::Relaxed)
+    }
+
+    fn certified_height(&self) -> u64 {
+        self.inner.newest_certificate().map_or(0, |certificate| certificate.height.get())
+    }
+}
+
+impl<E: Clock> Payloads for Proposer<E> {
+    async fn build(&mut self, parent: &Block, pending: &[Block]) -> Proposal {
+        let taken: HashSet<RequestId> = pending.iter().flat_map(|block| self.inner.request_ids(block)).collect();
+        self.work(parent, &taken).await;
+        let time = self.now().max(UnixNanos(parent.time().get() + 1));
+        let certificate = self.inner.newest_certificate().filter(|certificate| certificate.height.get() > parent.certified());
+        let certified = certificate.as_ref().map_or(parent.certified(), |certificate| certificate.height.get());
+        let distance = parent.height().get() + 1 - certified;
+        let ingress = if distance > limits::CERTIFICATION_DISTANCE_MAX {
+            Vec::new()
+        } else {
+            self.inner.pool.select(&taken, time)
+        };
+        Proposal { time, control: Control::new(certificate), ingress }
+    }
+
+    async fn validate(&mut self, block: &Block, parent: &Block) -> Verdict {
+        if let Some(certificate) = block.control().certificate()
+            && (certificate.height.get() <= parent.certified() || certificate.height >= block.height())
+        {
+            return Verdict::Invalid("its certificate is not newer than its parent's, or of the future".into());
+        }
+        let known = self.inner.newest_certificate();
+        if !control_is_valid(block.control(), known.as_ref(), &self.chain_key) {
+            return Verdict::Invalid("its certificate does not verify".into());
+        }
+        let distance = block.height().get() - block.certified();
+        if distance > limits::CERTIFICATION_DISTANCE_MAX && !block.ingress().is_empty() {
+            return Verdict::Invalid("it carries calls although certification is too far behind".into());
+        }
+        let mut seen = HashSet::new();
+        for raw in block.ingress() {
+            let id = match self.inner.pool.verified(raw) {
+                Some(call) if in_window(call.ingress_expiry(), block.time()) => call.request_id(),
+                Some(_) => return Verdict::Invalid("a call's expiry does not fit the block's time".into()),
+                None => {
+                    let checked = Envelope::parse(raw)
+                        .map_err(|error| error.to_string())
+                        .and_then(|envelope| {
+                            mains_crypto::verify_call_at_block(envelope, block.time()).map_err(|error| error.to_string())
+                        });
+                    match checked {
+                        Ok(call) => call.request_id(),
+                        Err(reason) => return Verdict::Invalid(reason),
+                    }
+                }
+            };
+            if !seen.insert(id) {
+                return Verdict::Invalid("a call is in it twice".into());
+            }
+        }
+        Verdict::Valid
+    }
+
+    async fn deliver(&mut self, delivery: Delivery) {
+        // Ends only when the replica stops; then the block is replayed after the restart.
+        let _ = self.deliveries.send(delivery).await;
+    }
+
+    fn finalized(&mut self, height: mains_types::Height) {
+        self.inner.finalized.fetch_max(height.get(), Ordering::Relaxed);
+    }
+}
+
+/// The same window that `verify_call_at_block` checks.
+fn in_window(expiry: UnixNanos, time: UnixNanos) -> bool {
+    expiry > time && expiry.nanos_since(time) <= limits::INGRESS_EXPIRY_MAX_NANOS + limits::INGRESS_EXPIRY_DRIFT_NANOS
+}

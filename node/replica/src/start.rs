@@ -1,0 +1,220 @@
+//! Puts a replica together from its parts and starts it.
+
+use crate::{
+    certifier::Certifier,
+    executor::{Chain, Executor, Observer},
+    handle::{Identity, Inner, ReplicaHandle},
+    pool::Pool,
+    proposer::Proposer,
+    spread,
+    threads::{Threads, Waiting},
+};
+use commonware_cryptography::ed25519::PublicKey;
+use commonware_p2p::{Blocker, Provider, Receiver, Sender};
+use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage};
+use mains_consensus::{Block, ChainKey, Mailbox};
+use mains_crypto::NodeKey;
+use mains_execution::engine::Engine;
+use mains_state::{CheckpointStore, Genesis, State};
+use mains_types::{Digest32, Height, UnixNanos};
+use rand_core::CryptoRng;
+use std::{
+    sync::{Arc, Mutex, OnceLock, atomic::AtomicU64},
+    time::{Duration, UNIX_EPOCH},
+};
+use tokio::sync::{Notify, mpsc, watch};
+
+/// Finalized blocks that wait to be executed: consensus stops delivering beyond it.
+const DELIVERIES_MAX: usize = 16;
+/// Executed heights that wait for the certifier.
+const SEALED_MAX: usize = 16;
+
+/// What a replica is made of.
+pub struct Config {
+    /// How its subnet begins.
+    pub genesis: Genesis,
+    /// Digest of the genesis file: part of what consensus signs.
+    pub genesis_digest: Digest32,
+    /// The node's identity.
+    pub key: NodeKey,
+    /// The node's share of the chain key, as its key file holds it.
+    pub chain_share: Vec<u8>,
+    /// Runs canister code.
+    pub engine: Arc<dyn Engine>,
+    /// Keeps states across restarts.
+    pub checkpoints: Arc<dyn CheckpointStore>,
+    /// Hears of executed blocks.
+    pub observer: Arc<dyn Observer>,
+    /// How tasks wait for threads.
+    pub waiting: Waiting,
+    /// Threads that answer queries.
+    pub query_threads: usize,
+    /// Prefix of everything that consensus stores.
+    pub partition: String,
+}
+
+/// The network as a replica uses it: one pair per channel of [`mains_consensus::channels`].
+pub struct Network<S, R, B, P> {
+    /// Sender and receiver of every channel, in order.
+    pub channels: Vec<(S, R)>,
+    /// Cuts off peers that misbehave.
+    pub blocker: B,
+    /// Knows who the peers are.
+    pub provider: P,
+}
+
+/// A running replica. Dropping the tasks' parent context stops it.
+pub struct Running {
+    /// For the gateway.
+    pub handle: ReplicaHandle,
+    /// Ends when one of the replica's parts ends.
+    pub tasks: Vec<Handle<()>>,
+}
+
+/// Why a replica cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The chain key's public part or the share does not decode or does not fit.
+    #[error("the chain key: {0}")]
+    ChainKey(String),
+    /// A checkpoint decodes to another root than it claims.
+    #[error("checkpoint {0} is damaged: remove it, the replica then replays the chain")]
+    Checkpoint(Height),
+}
+
+impl Chain for Mailbox {
+    async fn block(&self, height: Height) -> Option<Block> {
+        self.block_at(height).await
+    }
+    async fn processed(&self) -> Option<Height> {
+        self.processed_height().await
+    }
+}
+
+/// Starts a replica on its newest checkpoint or at genesis.
+///
+/// # Errors
+/// See [`StartError`]; nothing runs then.
+///
+/// # Panics
+/// If `network` has not one pair per channel.
+pub async fn start<E, S, R, B, P>(
+    context: E,
+    config: Config,
+    network: Network<S, R, B, P>,
+) -> Result<Running, StartError>
+where
+    E: Clock + CryptoRng + Spawner + Storage + Metrics,
+    S: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+    B: Blocker<PublicKey = PublicKey>,
+    P: Provider<PublicKey = PublicKey>,
+{
+    let genesis = &config.genesis;
+    let chain_key = ChainKey::decode(
+        genesis.nodes.iter().map(|node| node.public_key).collect(),
+        &genesis.chain_key_sharing,
+        Some(&config.chain_share),
+    )
+    .map_err(|error| StartError::ChainKey(error.to_string()))?;
+    let chain_key = Arc::new(chain_key);
+    let state = first_state(genesis, &*config.checkpoints)?;
+
+    let mut channels = network.channels.into_iter();
+    let mut next = || channels.next().expect("one pair per channel");
+    let (vote, certificate, resolver, backfill, broadcast) = (next(), next(), next(), next(), next());
+    let (partials, ingress) = (next(), next());
+
+    let (outgoing, to_send) = mpsc::channel(spread::OUTGOING_MAX);
+    let clock = Arc::new(context.child("clock"));
+    let inner = Arc::new(Inner {
+        identity: Identity {
+            node_id: config.key.node_id(),
+            network: genesis.network.clone(),
+            subnet: state.subnet.id,
+            root_key_der: state.subnet.public_key_der.clone(),
+            members: state.subnet.nodes.keys().copied().collect(),
+            threshold: chain_key.threshold(),
+        },
+        key: config.key.clone(),
+        engine: config.engine,
+        pool: Arc::new(Pool::new()),
+        queries: Threads::start("query", config.query_threads, config.waiting),
+        views: watch::Sender::new(None),
+        finalized: AtomicU64::new(state.height.get()),
+        executed: AtomicU64::new(state.height.get()),
+        latest: Mutex::new(None),
+        certificate: Mutex::new(None),
+        progress: Notify::new(),
+        push: Box::new(move |raw| {
+            if outgoing.try_send(raw).is_err() {
+                tracing::debug!("the push queue is full: the call goes out when this replica leads");
+            }
+        }),
+        now: Box::new({
+            let clock = clock.clone();
+            move || {
+                let since = clock.current().duration_since(UNIX_EPOCH).unwrap_or_default();
+                UnixNanos(since.as_nanos() as u64)
+            }
+        }),
+        surroundings: OnceLock::new(),
+    });
+
+    let (deliveries, to_execute) = mpsc::channel(DELIVERIES_MAX);
+    let (sealed, to_certify) = mpsc::channel(SEALED_MAX);
+    let heartbeat = Duration::from_millis(genesis.heartbeat_ms);
+    let proposer = Proposer::new(clock, inner.clone(), chain_key.clone(), deliveries, heartbeat);
+    let consensus = mains_consensus::start(
+        context.child("consensus"),
+        mains_consensus::Config {
+            identity: config.key.seed(),
+            participants: genesis.nodes.iter().map(|node| node.public_key).collect(),
+            network: genesis.network.clone(),
+            genesis_digest: config.genesis_digest,
+            genesis_time: genesis.time,
+            blocker: network.blocker,
+            provider: network.provider,
+            partition: config.partition,
+            parameters: mains_consensus::Parameters {
+                heartbeat,
+                leader_timeout: Duration::from_millis(genesis.leader_timeout_ms),
+            },
+        },
+        proposer,
+        mains_consensus::Channels { vote, certificate, resolver, backfill, broadcast },
+    )
+    .await;
+
+    let executor = Executor::new(
+        inner.clone(),
+        consensus.mailbox,
+        config.waiting,
+        config.checkpoints,
+        config.observer,
+        sealed,
+        state,
+    );
+    let certifier = Certifier::new(context.child("certifier_clock"), inner.clone(), chain_key, partials.0);
+    let mut tasks = consensus.handles;
+    tasks.push(context.child("executor").spawn(move |_| executor.run(to_execute)));
+    tasks.push(context.child("certifier").spawn(move |_| certifier.run(to_certify, partials.1)));
+    tasks.push(context.child("spread").spawn(move |_| spread::send(to_send, ingress.0)));
+    let receiving = inner.clone();
+    tasks.push(context.child("gather").spawn(move |_| spread::receive(receiving, ingress.1)));
+    Ok(Running { handle: ReplicaHandle(inner), tasks })
+}
+
+/// The newest checkpoint, or the genesis state.
+fn first_state(genesis: &Genesis, checkpoints: &dyn CheckpointStore) -> Result<State, StartError> {
+    let Some((height, root, bytes)) = checkpoints.load_newest() else {
+        return Ok(State::genesis(genesis));
+    };
+    match State::decode(&bytes) {
+        Ok(state) if state.root() == root && state.height == height => {
+            tracing::info!(%height, "starts from a checkpoint");
+            Ok(state)
+        }
+        _ => Err(StartError::Checkpoint(height)),
+    }
+}
