@@ -4,6 +4,7 @@
 //! reads a clock, a socket or a disk; everything iterated is ordered. Spec: `specs/state.md`.
 
 pub mod canister;
+pub mod checkpoint;
 pub mod genesis;
 pub mod ingress;
 pub mod memory;
@@ -11,6 +12,7 @@ pub mod message;
 pub mod state;
 
 pub use canister::{Canister, Code, LogRecord, LogVisibility, RunStatus, Settings};
+pub use checkpoint::CheckpointStore;
 pub use genesis::{Genesis, GenesisNode, NetworkKind};
 pub use ingress::{IngressHistory, IngressStatus};
 pub use memory::{Heap, PAGE_BYTES, PageTree};
