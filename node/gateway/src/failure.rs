@@ -1,0 +1,195 @@
+//! Why a request was turned away: the one table from errors to HTTP statuses, stable codes and advice.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use mains_crypto::AuthError;
+use mains_replica::{ReadStateError, SubmitError};
+use mains_types::Reject;
+use mains_wire::WireError;
+use serde::Serialize;
+
+/// Why a request got no answer of its own kind.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The body has more bytes than any valid request.
+    #[error("the body is larger than {limit} bytes")]
+    BodyTooLarge { limit: usize },
+    /// The body did not arrive in time.
+    #[error("the body did not arrive within {patience_ms} ms")]
+    BodyTooSlow { patience_ms: u64 },
+    /// The connection broke within the body.
+    #[error("the body ended early")]
+    BodyCutOff,
+    /// All memory for bodies is taken.
+    #[error("too many requests are being read")]
+    OutOfBodyMemory { retry_after_ms: u64 },
+    /// All places for waiting calls are taken.
+    #[error("too many calls wait for their certificate")]
+    TooManyCalls { retry_after_ms: u64 },
+    /// The body is no request.
+    #[error("the body is not a valid request: {0}")]
+    Malformed(#[from] WireError),
+    /// A valid request, sent to the wrong place.
+    #[error("this endpoint takes requests of type {expected}")]
+    WrongRequestType { expected: &'static str },
+    /// The request does not prove its sender, or not now.
+    #[error("the request is not authentic: {0}")]
+    NotAuthentic(#[from] AuthError),
+    /// An id in the URL is no principal.
+    #[error("`{text}` is not a principal")]
+    NotAPrincipal { text: String },
+    /// The id in the URL does not belong to the request.
+    #[error("the effective canister id in the URL does not fit the request")]
+    WrongEffectiveCanister,
+    /// Another subnet's id.
+    #[error("this replica does not belong to subnet {asked}")]
+    WrongSubnet { asked: String },
+    /// The sender may not read that.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The replica has too much to do.
+    #[error("the replica has too much to do")]
+    Busy { retry_after_ms: u64 },
+    /// The replica cannot answer yet, or no longer.
+    #[error("the replica is not ready")]
+    NotReady { retry_after_ms: u64 },
+    /// A reject where the endpoint has no form for one.
+    #[error("{0}")]
+    Rejected(Reject),
+    /// No such canister in the certified state.
+    #[error("there is no canister {id} on this subnet")]
+    NoSuchCanister { id: String },
+    /// A query parameter makes no sense.
+    #[error("the parameter `{name}` is not valid")]
+    BadParameter { name: &'static str },
+    /// No such URL.
+    #[error("nothing is served at this path")]
+    NoSuchPath,
+    /// The URL exists for another method.
+    #[error("this path does not take this method")]
+    WrongMethod,
+}
+
+/// A row of the table.
+struct Row {
+    status: StatusCode,
+    code: &'static str,
+    advice: &'static str,
+    retry_after_ms: Option<u64>,
+}
+
+impl Failure {
+    /// The table. Codes are stable: tools and runbooks refer to them.
+    fn row(&self) -> Row {
+        let (status, code, advice) = match self {
+            Self::Malformed(_) => (400, "MAINS-1001", "send CBOR as the interface specification says"),
+            Self::WrongRequestType { .. } => (400, "MAINS-1002", "check the URL's last part against `request_type`"),
+            Self::NotAPrincipal { .. } => (400, "MAINS-1003", "write ids like `rwlgt-iiaaa-aaaaa-aaaaa-cai`"),
+            Self::WrongEffectiveCanister => (400, "MAINS-1004", "put the callee's id, or the managed canister's, in the URL"),
+            Self::WrongSubnet { .. } => (400, "MAINS-1005", "ask a replica of that subnet"),
+            Self::BodyCutOff => (400, "MAINS-1006", "send as many bytes as announced"),
+            Self::BadParameter { .. } => (400, "MAINS-1007", "see the documentation of this endpoint"),
+            Self::BodyTooLarge { .. } => (413, "MAINS-1008", "split the request, for example by chunked installation"),
+            Self::BodyTooSlow { .. } => (408, "MAINS-1009", "send the request again"),
+            Self::NotAuthentic(error) => {
+                let status = if is_about_time(error) { 400 } else { 403 };
+                (status, "MAINS-1101", "check the clock, the key and the delegations of the sender")
+            }
+            Self::Forbidden(_) => (403, "MAINS-1102", "ask as the sender of the request or as a controller"),
+            Self::TooManyCalls { .. } | Self::Busy { .. } => (429, "MAINS-1201", "wait as long as Retry-After says"),
+            Self::OutOfBodyMemory { .. } => (503, "MAINS-1202", "wait as long as Retry-After says, or ask another replica"),
+            Self::NotReady { .. } => (503, "MAINS-1203", "ask another replica; /health/ready tells when this one is back"),
+            Self::NoSuchCanister { .. } => (404, "MAINS-1301", "/api/mains/v1/canisters lists them"),
+            Self::NoSuchPath => (404, "MAINS-1302", "the interface is at /api/v2, /api/v3, /api/v4 and /api/mains/v1"),
+            Self::WrongMethod => (405, "MAINS-1303", "see the documentation of this endpoint"),
+            Self::Rejected(_) => (400, "MAINS-1304", "see the message"),
+        };
+        let retry_after_ms = match self {
+            Self::TooManyCalls { retry_after_ms }
+            | Self::Busy { retry_after_ms }
+            | Self::OutOfBodyMemory { retry_after_ms }
+            | Self::NotReady { retry_after_ms } => Some(*retry_after_ms),
+            _ => None,
+        };
+        Row {
+            status: StatusCode::from_u16(status).expect("the table holds valid statuses"),
+            code,
+            advice,
+            retry_after_ms,
+        }
+    }
+}
+
+/// Whether an unchanged key with a corrected clock would have been accepted.
+fn is_about_time(error: &AuthError) -> bool {
+    matches!(error, AuthError::Expired { .. } | AuthError::TooFarInFuture { .. })
+}
+
+/// What a client gets instead of an answer.
+#[derive(Serialize)]
+struct Explanation<'a> {
+    code: &'a str,
+    message: String,
+    advice: &'a str,
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let row = self.row();
+        let explanation = Explanation { code: row.code, message: self.to_string(), advice: row.advice };
+        let mut response = (row.status, Json(explanation)).into_response();
+        if let Some(retry_after_ms) = row.retry_after_ms {
+            let seconds = retry_after_ms.div_ceil(1_000).max(1);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl From<SubmitError> for Failure {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Rejected(reject) => Self::Rejected(reject),
+            SubmitError::Busy { retry_after_ms } => Self::Busy { retry_after_ms },
+            SubmitError::NotReady { retry_after_ms } => Self::NotReady { retry_after_ms },
+            SubmitError::WrongEffectiveCanister => Self::WrongEffectiveCanister,
+        }
+    }
+}
+
+impl From<ReadStateError> for Failure {
+    fn from(error: ReadStateError) -> Self {
+        match error {
+            ReadStateError::Forbidden(reason) => Self::Forbidden(reason),
+            ReadStateError::NotReady => Self::NotReady { retry_after_ms: 1_000 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn being_turned_away_for_load_says_when_to_come_back() {
+        for failure in [
+            Failure::TooManyCalls { retry_after_ms: 1 },
+            Failure::OutOfBodyMemory { retry_after_ms: 1_500 },
+            Failure::NotReady { retry_after_ms: 1_000 },
+        ] {
+            let response = failure.into_response();
+            assert!(response.status() == 429 || response.status() == 503);
+            let seconds = response.headers()[header::RETRY_AFTER].to_str().expect("it is text");
+            assert!(seconds.parse::<u64>().expect("it is a number") >= 1);
+        }
+    }
+
+    #[test]
+    fn a_body_too_large_or_too_slow_has_its_own_status() {
+        assert_eq!(Failure::BodyTooLarge { limit: 1 }.into_response().status(), 413);
+        assert_eq!(Failure::BodyTooSlow { patience_ms: 1 }.into_response().status(), 408);
+    }
+}
