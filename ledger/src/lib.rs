@@ -1,5 +1,21 @@
-//! Money and meters of one subnet. PLACEHOLDER.
-use serde::{Deserialize, Serialize};
-/// PLACEHOLDER
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Ledger {}
+//! Money and meters of one subnet: accounts, tariff, charges, settlement, statements and their verification.
+//!
+//! Double entry in integers: every verb of [`Ledger`] moves an amount from one account to another, so the sum of all
+//! accounts equals what was issued minus what was redeemed, at every height. Meters only grow, and what was charged is
+//! reading times price, exactly. Never reads a clock, a socket or a disk; knows no Wasm. Spec: `specs/ledger.md`.
+
+pub mod account;
+pub mod error;
+pub mod journal;
+pub mod ledger;
+pub mod settlement;
+pub mod statement;
+pub mod tariff;
+
+pub use account::{Account, CanisterAccount, Member, Meter, Resource};
+pub use error::LedgerError;
+pub use journal::{Entry, TransferId};
+pub use ledger::Ledger;
+pub use settlement::{OperatorWeight, Settlement};
+pub use statement::{Footprint, Line, Moment, Reading, Statement, StatementError};
+pub use tariff::{Price, Tariff};

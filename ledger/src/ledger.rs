@@ -1,0 +1,189 @@
+//! The books themselves: balances, meters and the verbs that move money.
+//!
+//! `ledger/verbs.rs` has what execution calls several times per message, `ledger/check.rs` the invariants,
+//! `ledger/digest.rs` the digest, `ledger/record.rs` the form in checkpoints.
+
+mod check;
+mod digest;
+mod record;
+mod verbs;
+
+use crate::{
+    account::{Account, CanisterAccount, Member, Meter, Resource},
+    error::LedgerError,
+    journal::{Entry, TransferId},
+    statement::{Footprint, Moment, Reading, Statement},
+    tariff::Tariff,
+};
+use digest::Lattice;
+use imbl::{OrdMap, Vector};
+use mains_types::{CanisterId, Cycles, Height, Principal};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Cycles that may exist at once: sums of all balances, and differences of turnovers, then fit 127 bits.
+pub const SUPPLY_MAX: u128 = 1 << 126;
+
+/// The books of one subnet. Cheap to clone: clones share what they do not change.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "record::Record", into = "record::Record")]
+pub struct Ledger {
+    tariff: Arc<Tariff>,
+    issued: u128,
+    redeemed: u128,
+    next_transfer: u64,
+    canisters: OrdMap<CanisterId, Arc<CanisterAccount>>,
+    members: OrdMap<Member, u128>,
+    operators: OrdMap<Principal, u128>,
+    in_flight: u128,
+    income: [u128; Resource::COUNT],
+    reserve: u128,
+    commons: u128,
+    rounding: u128,
+    /// Cycles ever charged per resource, by canisters that exist or existed.
+    charged: [u128; Resource::COUNT],
+    /// The part of `charged` that closed canisters paid.
+    closed: [u128; Resource::COUNT],
+
+    // Derived: sums over the maps above, and their digest.
+    canisters_total: u128,
+    members_total: u128,
+    operators_total: u128,
+    lattice: Arc<Lattice>,
+
+    // Since the last journal: what accounts were before, and transfers. Neither digested nor kept.
+    touched_canisters: OrdMap<CanisterId, Option<Arc<CanisterAccount>>>,
+    touched_members: OrdMap<Member, u128>,
+    transfers: Vector<Entry>,
+}
+
+impl Ledger {
+    /// Empty books under `tariff`.
+    pub fn genesis(tariff: Tariff) -> Self {
+        Self {
+            tariff: Arc::new(tariff),
+            issued: 0,
+            redeemed: 0,
+            next_transfer: 0,
+            canisters: OrdMap::new(),
+            members: OrdMap::new(),
+            operators: OrdMap::new(),
+            in_flight: 0,
+            income: [0; Resource::COUNT],
+            reserve: 0,
+            commons: 0,
+            rounding: 0,
+            charged: [0; Resource::COUNT],
+            closed: [0; Resource::COUNT],
+            canisters_total: 0,
+            members_total: 0,
+            operators_total: 0,
+            lattice: Arc::default(),
+            touched_canisters: OrdMap::new(),
+            touched_members: OrdMap::new(),
+            transfers: Vector::new(),
+        }
+    }
+
+    /// The prices in force.
+    pub fn tariff(&self) -> &Tariff {
+        &self.tariff
+    }
+
+    /// Puts `tariff` in force at `height`. Reservations made before keep their amount: whoever made them checks that
+    /// they still suffice.
+    ///
+    /// # Errors
+    /// [`LedgerError::TariffOutOfOrder`], [`LedgerError::TariffInvalid`].
+    pub fn adopt_tariff(&mut self, tariff: Tariff, height: Height) -> Result<(), LedgerError> {
+        tariff.validate()?;
+        let current = self.tariff.version;
+        if current.checked_add(1) != Some(tariff.version) || tariff.effective_height > height {
+            let effective_height = tariff.effective_height.get();
+            return Err(LedgerError::TariffOutOfOrder { version: tariff.version, effective_height, current });
+        }
+        self.tariff = Arc::new(tariff);
+        Ok(())
+    }
+
+    /// What an account holds. For [`Account::Issuance`]: the cycles that exist.
+    pub fn balance(&self, account: &Account) -> Cycles {
+        Cycles(match account {
+            Account::Issuance => self.outstanding(),
+            Account::Member { owner, subaccount } => {
+                self.members.get(&Member::new(*owner, *subaccount)).copied().unwrap_or(0)
+            }
+            Account::Canister(id) => self.canisters.get(id).map_or(0, |account| account.balance),
+            Account::InFlight => self.in_flight,
+            Account::Income(resource) => self.income[resource.index()],
+            Account::Operator(id) => self.operators.get(id).copied().unwrap_or(0),
+            Account::Reserve => self.reserve,
+            Account::Commons => self.commons,
+            Account::Rounding => self.rounding,
+        })
+    }
+
+    /// What a canister can spend.
+    pub fn canister_balance(&self, canister: &CanisterId) -> Cycles {
+        self.canisters.get(canister).map_or(Cycles::ZERO, |account| account.balance())
+    }
+
+    /// Everything kept for a canister, if it ever held or used something.
+    pub fn canister(&self, canister: &CanisterId) -> Option<&CanisterAccount> {
+        self.canisters.get(canister).map(Arc::as_ref)
+    }
+
+    /// What a canister's meter shows: everything it ever used of `resource`.
+    pub fn meter(&self, canister: &CanisterId, resource: Resource) -> u128 {
+        self.canisters.get(canister).map_or(0, |account| account.meter(resource).reading)
+    }
+
+    /// All canisters with an account, in the order of their ids.
+    pub fn canisters(&self) -> impl Iterator<Item = (&CanisterId, &CanisterAccount)> {
+        self.canisters.iter().map(|(id, account)| (id, account.as_ref()))
+    }
+
+    /// All members with money, in order.
+    pub fn members(&self) -> impl Iterator<Item = (&Member, Cycles)> {
+        self.members.iter().map(|(member, balance)| (member, Cycles(*balance)))
+    }
+
+    /// All operators with pay not yet taken, in order.
+    pub fn operators(&self) -> impl Iterator<Item = (&Principal, Cycles)> {
+        self.operators.iter().map(|(operator, balance)| (operator, Cycles(*balance)))
+    }
+
+    /// Canisters whose account changed since the last [`Ledger::take_journal`], in order; closed ones too.
+    pub fn touched_canisters(&self) -> impl Iterator<Item = &CanisterId> {
+        self.touched_canisters.keys()
+    }
+
+    /// Cycles ever charged for `resource`, by everybody.
+    pub fn charged(&self, resource: Resource) -> Cycles {
+        Cycles(self.charged[resource.index()])
+    }
+
+    /// A canister's account as it stands, to bill from later.
+    pub fn reading(&self, canister: &CanisterId, at: Moment) -> Option<Reading> {
+        let account = self.canisters.get(canister)?;
+        Some(Reading { at, tariff_version: self.tariff.version, account: account.as_ref().clone() })
+    }
+
+    /// The bill of a canister since `since` (its creation if `None`), or `None` if it has no account.
+    pub fn statement(
+        &self,
+        canister: &CanisterId,
+        since: Option<&Reading>,
+        at: Moment,
+        footprint: &Footprint,
+    ) -> Option<Statement> {
+        let present = self.reading(canister, at)?;
+        let beginning = Reading { at: Moment::default(), tariff_version: 1, account: CanisterAccount::default() };
+        Some(Statement::between(*canister, since.unwrap_or(&beginning), &present, &self.tariff, footprint))
+    }
+
+    /// Cycles that exist: issued minus redeemed.
+    fn outstanding(&self) -> u128 {
+        self.issued - self.redeemed
+    }
+}

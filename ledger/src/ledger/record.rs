@@ -1,0 +1,85 @@
+//! The books as a checkpoint holds them: what cannot be derived, checked in full when it comes back.
+
+use super::*;
+
+/// What is kept of a [`Ledger`].
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Record {
+    tariff: Arc<Tariff>,
+    issued: u128,
+    redeemed: u128,
+    next_transfer: u64,
+    canisters: OrdMap<CanisterId, Arc<CanisterAccount>>,
+    members: OrdMap<Member, u128>,
+    operators: OrdMap<Principal, u128>,
+    in_flight: u128,
+    income: [u128; Resource::COUNT],
+    reserve: u128,
+    commons: u128,
+    rounding: u128,
+    charged: [u128; Resource::COUNT],
+    closed: [u128; Resource::COUNT],
+}
+
+impl From<Ledger> for Record {
+    fn from(ledger: Ledger) -> Self {
+        Self {
+            tariff: ledger.tariff,
+            issued: ledger.issued,
+            redeemed: ledger.redeemed,
+            next_transfer: ledger.next_transfer,
+            canisters: ledger.canisters,
+            members: ledger.members,
+            operators: ledger.operators,
+            in_flight: ledger.in_flight,
+            income: ledger.income,
+            reserve: ledger.reserve,
+            commons: ledger.commons,
+            rounding: ledger.rounding,
+            charged: ledger.charged,
+            closed: ledger.closed,
+        }
+    }
+}
+
+impl TryFrom<Record> for Ledger {
+    type Error = String;
+
+    fn try_from(record: Record) -> Result<Self, String> {
+        record.tariff.validate().map_err(|error| error.to_string())?;
+        let totals = (
+            check::sum(record.canisters.values().map(|account| account.balance)),
+            check::sum(record.members.values().copied()),
+            check::sum(record.operators.values().copied()),
+        );
+        let (Some(canisters_total), Some(members_total), Some(operators_total)) = totals else {
+            return Err("balances do not fit".into());
+        };
+        let mut ledger = Self {
+            tariff: record.tariff,
+            issued: record.issued,
+            redeemed: record.redeemed,
+            next_transfer: record.next_transfer,
+            canisters: record.canisters,
+            members: record.members,
+            operators: record.operators,
+            in_flight: record.in_flight,
+            income: record.income,
+            reserve: record.reserve,
+            commons: record.commons,
+            rounding: record.rounding,
+            charged: record.charged,
+            closed: record.closed,
+            canisters_total,
+            members_total,
+            operators_total,
+            lattice: Arc::default(),
+            touched_canisters: OrdMap::new(),
+            touched_members: OrdMap::new(),
+            transfers: Vector::new(),
+        };
+        ledger.check_full()?;
+        ledger.lattice = Arc::new(ledger.whole_lattice());
+        Ok(ledger)
+    }
+}

@@ -1,0 +1,331 @@
+//! Moving money. Every verb debits and credits the same amount; a refused one has changed nothing.
+
+use super::*;
+
+impl Ledger {
+    /// Moves `amount` between accounts of people, canisters, operators, reserve and commons.
+    ///
+    /// # Errors
+    /// [`LedgerError::InsufficientFunds`], [`LedgerError::NotTransferable`].
+    pub fn transfer(&mut self, from: &Account, to: &Account, amount: Cycles) -> Result<TransferId, LedgerError> {
+        for account in [from, to] {
+            if !account.is_transferable() {
+                return Err(LedgerError::NotTransferable { account: *account });
+            }
+        }
+        self.debit(from, amount)?;
+        self.credit(to, amount);
+        Ok(self.note_transfer(*from, *to, amount))
+    }
+
+    /// Brings `amount` into being.
+    ///
+    /// # Errors
+    /// [`LedgerError::SupplyExceeded`], [`LedgerError::NotTransferable`].
+    pub fn mint(&mut self, to: &Account, amount: Cycles) -> Result<TransferId, LedgerError> {
+        if !to.is_transferable() {
+            return Err(LedgerError::NotTransferable { account: *to });
+        }
+        let outstanding = self.outstanding();
+        let exceeded = LedgerError::SupplyExceeded { amount, outstanding: Cycles(outstanding) };
+        if !outstanding.checked_add(amount.get()).is_some_and(|sum| sum <= SUPPLY_MAX) {
+            return Err(exceeded);
+        }
+        self.issued = self.issued.checked_add(amount.get()).ok_or(exceeded)?;
+        self.credit(to, amount);
+        Ok(self.note_transfer(Account::Issuance, *to, amount))
+    }
+
+    /// Takes `amount` out of being: redeemed by a member, burnt by a canister.
+    ///
+    /// # Errors
+    /// [`LedgerError::InsufficientFunds`], [`LedgerError::NotTransferable`].
+    pub fn burn(&mut self, from: &Account, amount: Cycles) -> Result<TransferId, LedgerError> {
+        if !from.is_transferable() {
+            return Err(LedgerError::NotTransferable { account: *from });
+        }
+        self.debit(from, amount)?;
+        // Cannot overflow: never more than was issued.
+        self.redeemed += amount.get();
+        Ok(self.note_transfer(*from, Account::Issuance, amount))
+    }
+
+    /// Sets `amount` of a canister's balance aside: for the most that work may cost, or for the cycles of a call.
+    ///
+    /// # Errors
+    /// [`LedgerError::InsufficientFunds`].
+    pub fn reserve(&mut self, canister: &CanisterId, amount: Cycles) -> Result<(), LedgerError> {
+        let needed = amount.get();
+        let available = self.canister_balance(canister).get();
+        if available < needed {
+            return Err(insufficient(Account::Canister(*canister), available, needed));
+        }
+        if needed == 0 {
+            return Ok(());
+        }
+        let account = self.account_mut(canister);
+        account.balance -= needed;
+        account.in_calls = account.in_calls.wrapping_add(needed);
+        self.canisters_total -= needed;
+        self.in_flight += needed;
+        Ok(())
+    }
+
+    /// Gives `amount` of what was set aside to an account: what work did not use up, or the cycles of a call.
+    ///
+    /// # Panics
+    /// If less is in flight, or `to` is no account for transfers: both are bugs of the caller.
+    pub fn release(&mut self, to: &Account, amount: Cycles) {
+        assert!(to.is_transferable(), "release to {to}, which is no account for transfers");
+        if amount == Cycles::ZERO {
+            return;
+        }
+        self.take_in_flight(amount.get());
+        if let Account::Canister(canister) = to {
+            let account = self.account_mut(canister);
+            account.balance += amount.get();
+            account.in_calls = account.in_calls.wrapping_sub(amount.get());
+            self.canisters_total += amount.get();
+        } else {
+            self.credit(to, amount);
+            self.note_transfer(Account::InFlight, *to, amount);
+        }
+    }
+
+    /// Meters `quantity` and charges the canister's balance.
+    ///
+    /// # Errors
+    /// [`LedgerError::InsufficientFunds`], [`LedgerError::QuantityTooLarge`].
+    pub fn charge(&mut self, canister: &CanisterId, resource: Resource, quantity: u128) -> Result<Cycles, LedgerError> {
+        let (meter, cost) = self.quote(canister, resource, quantity)?;
+        let available = self.canister_balance(canister).get();
+        if available < cost {
+            return Err(insufficient(Account::Canister(*canister), available, cost));
+        }
+        let account = self.account_mut(canister);
+        account.meters[resource.index()] = meter;
+        account.balance -= cost;
+        self.canisters_total -= cost;
+        self.earn(resource, cost);
+        Ok(Cycles(cost))
+    }
+
+    /// Meters and charges as much of `quantity` as the canister's balance pays for. Returns what was metered and what
+    /// was charged; a shortfall means that the canister is out of cycles.
+    pub fn charge_affordable(&mut self, canister: &CanisterId, resource: Resource, quantity: u128) -> (u128, Cycles) {
+        if let Ok(cost) = self.charge(canister, resource, quantity) {
+            return (quantity, cost);
+        }
+        let price = self.tariff.price(resource);
+        // Cannot overflow: balances stay below 2^126, denominators below 2^34, and a balance that large pays for
+        // any quantity that can be metered.
+        let fractions = self.canister_balance(canister).get().saturating_mul(u128::from(price.denominator));
+        let affordable = fractions.checked_div(price.numerator).unwrap_or(quantity).min(quantity);
+        match self.charge(canister, resource, affordable) {
+            Ok(cost) => (affordable, cost),
+            // The fractions carried so far may cost one cycle more than the balance holds.
+            Err(_) => {
+                let affordable = affordable.saturating_sub(u128::from(price.denominator));
+                self.charge(canister, resource, affordable).map_or((0, Cycles::ZERO), |cost| (affordable, cost))
+            }
+        }
+    }
+
+    /// Meters `quantity` and charges what was set aside for it. Returns what that cost: at most
+    /// [`Tariff::cost`] of the quantity, also over several charges of one reservation.
+    ///
+    /// # Panics
+    /// If less is in flight or the quantity cannot be metered: the caller has not reserved it, which is a bug.
+    pub fn charge_reserved(&mut self, canister: &CanisterId, resource: Resource, quantity: u128) -> Cycles {
+        let (meter, cost) = match self.quote(canister, resource, quantity) {
+            Ok(quote) => quote,
+            Err(error) => panic!("charge of {resource} that cannot have been reserved: {error}"),
+        };
+        self.take_in_flight(cost);
+        let account = self.account_mut(canister);
+        account.meters[resource.index()] = meter;
+        account.in_calls = account.in_calls.wrapping_sub(cost);
+        self.earn(resource, cost);
+        Cycles(cost)
+    }
+
+    /// Ends a canister's account and gives what it holds to another. Its meters end with it; what it paid stays counted.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotTransferable`], also if the canister itself is named.
+    pub fn close_canister(&mut self, canister: &CanisterId, to: &Account) -> Result<Cycles, LedgerError> {
+        if !to.is_transferable() || *to == Account::Canister(*canister) {
+            return Err(LedgerError::NotTransferable { account: *to });
+        }
+        let Some(account) = self.canisters.get(canister).cloned() else { return Ok(Cycles::ZERO) };
+        let rest = account.balance();
+        if rest > Cycles::ZERO {
+            self.transfer(&Account::Canister(*canister), to, rest)?;
+        }
+        for (closed, meter) in self.closed.iter_mut().zip(&account.meters) {
+            *closed = closed.wrapping_add(meter.charged);
+        }
+        self.touch_canister(canister);
+        self.canisters.remove(canister);
+        Ok(rest)
+    }
+
+    /// What happened since the last call: transfers in order, then charges and reservations summed per canister.
+    /// Call it once per block, after the block's state was sealed.
+    pub fn take_journal(&mut self) -> Vec<Entry> {
+        self.lattice = Arc::new(self.current_lattice());
+        let mut journal: Vec<Entry> = std::mem::take(&mut self.transfers).into_iter().collect();
+        let (empty, touched) = (CanisterAccount::default(), std::mem::take(&mut self.touched_canisters));
+        for (canister, before) in &touched {
+            let Some(now) = self.canisters.get(canister) else { continue };
+            let before = before.as_deref().unwrap_or(&empty);
+            for resource in Resource::ALL {
+                let (old, new) = (before.meter(resource), now.meter(resource));
+                if old.reading != new.reading {
+                    journal.push(Entry::Charge {
+                        canister: *canister,
+                        resource,
+                        quantity: new.reading - old.reading,
+                        amount: Cycles(new.charged.wrapping_sub(old.charged)),
+                        reading: new.reading,
+                    });
+                }
+            }
+            let net = now.in_calls.wrapping_sub(before.in_calls) as i128;
+            if net != 0 {
+                journal.push(Entry::InCalls { canister: *canister, net });
+            }
+        }
+        self.touched_members = OrdMap::new();
+        journal
+    }
+
+    /// Takes `amount` from any account but issuance, income, in flight and rounding.
+    pub(crate) fn debit(&mut self, from: &Account, amount: Cycles) -> Result<(), LedgerError> {
+        let (available, needed) = (self.balance(from).get(), amount.get());
+        if available < needed {
+            return Err(insufficient(*from, available, needed));
+        }
+        let rest = available - needed;
+        match from {
+            Account::Canister(id) => {
+                let account = self.account_mut(id);
+                account.balance = rest;
+                account.sent = account.sent.wrapping_add(needed);
+                self.canisters_total -= needed;
+            }
+            Account::Member { owner, subaccount } => {
+                self.set_member(Member::new(*owner, *subaccount), rest);
+                self.members_total -= needed;
+            }
+            Account::Operator(id) => {
+                self.set_operator(id, rest);
+                self.operators_total -= needed;
+            }
+            Account::Reserve => self.reserve = rest,
+            Account::Commons => self.commons = rest,
+            Account::Income(resource) => self.income[resource.index()] = rest,
+            Account::Issuance | Account::InFlight | Account::Rounding => {
+                return Err(LedgerError::NotTransferable { account: *from });
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives `amount`, which was debited or issued just now, to an account. Sums cannot overflow: see [`SUPPLY_MAX`].
+    pub(crate) fn credit(&mut self, to: &Account, amount: Cycles) {
+        let amount = amount.get();
+        match to {
+            Account::Canister(id) => {
+                let account = self.account_mut(id);
+                account.balance += amount;
+                account.received = account.received.wrapping_add(amount);
+                self.canisters_total += amount;
+            }
+            Account::Member { owner, subaccount } => {
+                let member = Member::new(*owner, *subaccount);
+                let balance = self.members.get(&member).copied().unwrap_or(0);
+                self.set_member(member, balance + amount);
+                self.members_total += amount;
+            }
+            Account::Operator(id) => {
+                let balance = self.operators.get(id).copied().unwrap_or(0);
+                self.set_operator(id, balance + amount);
+                self.operators_total += amount;
+            }
+            Account::Reserve => self.reserve += amount,
+            Account::Commons => self.commons += amount,
+            Account::Rounding => self.rounding += amount,
+            Account::Income(resource) => self.income[resource.index()] += amount,
+            Account::Issuance | Account::InFlight => unreachable!("{to} has verbs of its own"),
+        }
+    }
+
+    pub(crate) fn note_transfer(&mut self, from: Account, to: Account, amount: Cycles) -> TransferId {
+        let id = TransferId(self.next_transfer);
+        self.next_transfer += 1;
+        self.transfers.push_back(Entry::Transfer { id, from, to, amount });
+        id
+    }
+
+    /// The meter after `quantity` more, and what that costs in whole cycles.
+    fn quote(&self, canister: &CanisterId, resource: Resource, quantity: u128) -> Result<(Meter, u128), LedgerError> {
+        let meter = self.canisters.get(canister).map_or_else(Meter::default, |account| *account.meter(resource));
+        let charge = self.tariff.price(resource).apply(quantity, meter.carry);
+        match (meter.reading.checked_add(quantity), charge) {
+            (Some(reading), Some((cost, carry))) => {
+                Ok((Meter { reading, charged: meter.charged.wrapping_add(cost), carry }, cost))
+            }
+            _ => Err(LedgerError::QuantityTooLarge { quantity }),
+        }
+    }
+
+    fn earn(&mut self, resource: Resource, cost: u128) {
+        let charged = &mut self.charged[resource.index()];
+        *charged = charged.wrapping_add(cost);
+        self.income[resource.index()] += cost;
+    }
+
+    fn take_in_flight(&mut self, amount: u128) {
+        match self.in_flight.checked_sub(amount) {
+            Some(rest) => self.in_flight = rest,
+            None => panic!("{amount} cycles taken of {} in flight: they were never reserved", self.in_flight),
+        }
+    }
+
+    /// Remembers what a canister's account was when the block began.
+    fn touch_canister(&mut self, canister: &CanisterId) {
+        if !self.touched_canisters.contains_key(canister) {
+            self.touched_canisters.insert(*canister, self.canisters.get(canister).cloned());
+        }
+    }
+
+    /// A canister's account, opened if it has none, to be changed.
+    fn account_mut(&mut self, canister: &CanisterId) -> &mut CanisterAccount {
+        self.touch_canister(canister);
+        Arc::make_mut(self.canisters.entry(*canister).or_default())
+    }
+
+    fn set_member(&mut self, member: Member, balance: u128) {
+        if !self.touched_members.contains_key(&member) {
+            self.touched_members.insert(member, self.members.get(&member).copied().unwrap_or(0));
+        }
+        if balance == 0 {
+            self.members.remove(&member);
+        } else {
+            self.members.insert(member, balance);
+        }
+    }
+
+    fn set_operator(&mut self, operator: &Principal, balance: u128) {
+        if balance == 0 {
+            self.operators.remove(operator);
+        } else {
+            self.operators.insert(*operator, balance);
+        }
+    }
+}
+
+fn insufficient(account: Account, available: u128, needed: u128) -> LedgerError {
+    LedgerError::InsufficientFunds { account, available: Cycles(available), needed: Cycles(needed) }
+}

@@ -1,0 +1,275 @@
+//! Bills: differences of two meter readings times the published prices, and their verification.
+//!
+//! `opening + received - sent - charged = closing`, always. Whoever has a statement and the tariff can recompute every
+//! line with [`verify`]; the readings themselves are certified under `/mains/meter/<canister>/<resource>`.
+
+mod text;
+pub mod verification;
+
+use crate::{
+    account::{CanisterAccount, Resource},
+    journal::Entry,
+    tariff::{Price, Tariff},
+};
+use mains_types::{CanisterId, Cycles, Height, UnixNanos};
+use serde::{Deserialize, Serialize};
+
+pub use text::render_text;
+pub use verification::{StatementError, verify};
+
+/// A height and its block's time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// The height.
+    pub height: Height,
+    /// The block's time.
+    pub time: UnixNanos,
+}
+
+/// A canister's account as it stood at a moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// When.
+    pub at: Moment,
+    /// The tariff in force.
+    pub tariff_version: u32,
+    /// The account.
+    pub account: CanisterAccount,
+}
+
+impl Reading {
+    /// The reading as it was before `entries`, which are all of this canister's journal since `at`. Exact, fractions
+    /// included, if `tariff` was in force all the time; `None` if the entries do not fit this reading.
+    pub fn rewind(&self, canister: &CanisterId, entries: &[Entry], at: Moment, tariff: &Tariff) -> Option<Self> {
+        use crate::account::Account::Canister;
+        let mut account = self.account.clone();
+        for entry in entries {
+            match entry {
+                Entry::Charge { canister: id, resource, quantity, amount, .. } if id == canister => {
+                    let (price, meter) = (tariff.price(*resource), &mut account.meters[resource.index()]);
+                    meter.reading = meter.reading.checked_sub(*quantity)?;
+                    meter.charged = meter.charged.wrapping_sub(amount.get());
+                    let fractions = amount.get().checked_mul(u128::from(price.denominator))?;
+                    let fractions = fractions.checked_add(u128::from(meter.carry))?;
+                    let carry = fractions.checked_sub(quantity.checked_mul(price.numerator)?)?;
+                    meter.carry = u64::try_from(carry).ok().filter(|carry| *carry < price.denominator)?;
+                }
+                Entry::InCalls { canister: id, net } if id == canister => {
+                    account.in_calls = account.in_calls.wrapping_sub(*net as u128);
+                }
+                Entry::Transfer { from, to, amount, .. } => {
+                    if *from == Canister(*canister) {
+                        account.sent = account.sent.wrapping_sub(amount.get());
+                    }
+                    if *to == Canister(*canister) {
+                        account.received = account.received.wrapping_sub(amount.get());
+                    }
+                }
+                _ => {}
+            }
+        }
+        let net = account.received.wrapping_sub(account.sent).wrapping_sub(account.in_calls);
+        account.balance = net.wrapping_sub(account.charged());
+        (account.balance <= crate::ledger::SUPPLY_MAX).then_some(Self { at, tariff_version: tariff.version, account })
+    }
+}
+
+/// What a canister costs while it does nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Footprint {
+    /// Bytes it keeps.
+    pub memory_bytes: u64,
+    /// Percent of a core promised to it.
+    pub compute_allocation_percent: u64,
+    /// Seconds its balance must cover before it is frozen.
+    pub freezing_threshold_s: u64,
+}
+
+/// One resource of a statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// What was metered.
+    pub resource: Resource,
+    /// The meter at the beginning.
+    #[serde(with = "decimal")]
+    pub previous: u128,
+    /// The meter at the end.
+    #[serde(with = "decimal")]
+    pub present: u128,
+    /// Their difference.
+    #[serde(with = "decimal")]
+    pub quantity: u128,
+    /// What one unit costs.
+    pub price: Price,
+    /// Fractions of a cycle brought forward: not yet paid at the beginning, over the price's denominator.
+    pub carried: u64,
+    /// What was charged: `(carried + quantity * price)`, rounded down to whole cycles.
+    #[serde(with = "decimal_cycles")]
+    pub amount: Cycles,
+}
+
+/// The bill of one canister for one period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// Whose.
+    pub canister: CanisterId,
+    /// When the period began.
+    pub from: Moment,
+    /// When it ended.
+    pub to: Moment,
+    /// The tariff at the beginning; a statement can be verified only if it is the one at the end.
+    pub tariff_version_from: u32,
+    /// The tariff at the end: the one whose prices the lines show.
+    pub tariff_version: u32,
+    /// Nodes of the subnet, by which prices are scaled.
+    pub nodes: u32,
+    /// All resources, in the order of [`Resource::ALL`].
+    pub lines: Vec<Line>,
+    /// Balance at the beginning.
+    #[serde(with = "decimal_cycles")]
+    pub opening: Cycles,
+    /// Transfers received, and net cycles that came with calls.
+    #[serde(with = "decimal_cycles")]
+    pub received: Cycles,
+    /// Transfers sent, and net cycles that left with calls or are set aside.
+    #[serde(with = "decimal_cycles")]
+    pub sent: Cycles,
+    /// The sum of the lines.
+    #[serde(with = "decimal_cycles")]
+    pub charged: Cycles,
+    /// Balance at the end.
+    #[serde(with = "decimal_cycles")]
+    pub closing: Cycles,
+    /// What a day of doing nothing costs.
+    #[serde(with = "decimal_cycles")]
+    pub idle_cost_per_day: Cycles,
+    /// The balance below which the canister is frozen.
+    #[serde(with = "decimal_cycles")]
+    pub freezing_limit: Cycles,
+    /// Days until it is frozen if it does nothing; `None` if that costs nothing.
+    #[serde(with = "decimal_option")]
+    pub runway_days: Option<u128>,
+}
+
+impl Statement {
+    /// The statement of the period between two readings of one canister.
+    pub fn between(
+        canister: CanisterId,
+        opening: &Reading,
+        closing: &Reading,
+        tariff: &Tariff,
+        footprint: &Footprint,
+    ) -> Self {
+        let (old, new) = (&opening.account, &closing.account);
+        let line = |resource: Resource| {
+            let (previous, present) = (old.meter(resource), new.meter(resource));
+            Line {
+                resource,
+                previous: previous.reading,
+                present: present.reading,
+                quantity: present.reading.saturating_sub(previous.reading),
+                price: tariff.price(resource),
+                carried: previous.carry,
+                amount: Cycles(present.charged.wrapping_sub(previous.charged)),
+            }
+        };
+        // Differences are below the supply limit, so the sign of what went with calls can be read from the top bit.
+        let with_calls = new.in_calls.wrapping_sub(old.in_calls) as i128;
+        let (sent_with_calls, received_with_calls) = (with_calls.max(0) as u128, with_calls.min(0).unsigned_abs());
+        let idle = tariff.idle_cost_per_day(footprint.memory_bytes, footprint.compute_allocation_percent);
+        let freezing_limit = tariff.freezing_limit(
+            footprint.memory_bytes,
+            footprint.compute_allocation_percent,
+            footprint.freezing_threshold_s,
+        );
+        let spendable = new.balance().saturating_sub(freezing_limit).get();
+        Self {
+            canister,
+            from: opening.at,
+            to: closing.at,
+            tariff_version_from: opening.tariff_version,
+            tariff_version: tariff.version,
+            nodes: tariff.nodes,
+            lines: Resource::ALL.map(line).into(),
+            opening: old.balance(),
+            received: Cycles(new.received.wrapping_sub(old.received).wrapping_add(received_with_calls)),
+            sent: Cycles(new.sent.wrapping_sub(old.sent).wrapping_add(sent_with_calls)),
+            charged: Cycles(new.charged().wrapping_sub(old.charged())),
+            closing: new.balance(),
+            idle_cost_per_day: idle,
+            freezing_limit,
+            runway_days: spendable.checked_div(idle.get()),
+        }
+    }
+
+    /// Whether `opening + received - sent - charged = closing`.
+    pub fn balances(&self) -> bool {
+        let incoming = self.opening.checked_add(self.received);
+        let outgoing = self.sent.checked_add(self.charged).and_then(|sum| sum.checked_add(self.closing));
+        incoming.is_some() && incoming == outgoing
+    }
+}
+
+/// Integers as decimal text in JSON (whose numbers lose digits beyond 2^53) and as themselves in binary forms.
+pub mod decimal {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+    use std::{fmt::Display, str::FromStr};
+
+    /// Writes an integer.
+    pub fn serialize<T: Display + Serialize, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(value) } else { value.serialize(serializer) }
+    }
+
+    /// Reads an integer; only the form that [`serialize`] writes is accepted.
+    pub fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: FromStr + Display + Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        if !deserializer.is_human_readable() {
+            return T::deserialize(deserializer);
+        }
+        let text = String::deserialize(deserializer)?;
+        let value = text.parse::<T>().map_err(|_| D::Error::custom(format_args!("`{text}` is no amount")))?;
+        if value.to_string() == text {
+            Ok(value)
+        } else {
+            Err(D::Error::custom(format_args!("write {value}, not {text}")))
+        }
+    }
+}
+
+/// [`decimal`] for [`Cycles`].
+pub mod decimal_cycles {
+    use mains_types::Cycles;
+    use serde::{Deserializer, Serializer};
+
+    /// Writes an amount.
+    pub fn serialize<S: Serializer>(value: &Cycles, serializer: S) -> Result<S::Ok, S::Error> {
+        super::decimal::serialize(&value.get(), serializer)
+    }
+
+    /// Reads an amount.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cycles, D::Error> {
+        super::decimal::deserialize(deserializer).map(Cycles)
+    }
+}
+
+/// [`decimal`] for numbers that may be absent.
+pub mod decimal_option {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Number(#[serde(with = "super::decimal")] u128);
+
+    /// Writes a number or nothing.
+    pub fn serialize<S: Serializer>(value: &Option<u128>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(Number).serialize(serializer)
+    }
+
+    /// Reads a number or nothing.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u128>, D::Error> {
+        Ok(Option::<Number>::deserialize(deserializer)?.map(|number| number.0))
+    }
+}
