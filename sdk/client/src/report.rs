@@ -1,0 +1,76 @@
+//! What one node says about itself and its subnet: JSON, not certified.
+
+use serde::{Deserialize, Serialize};
+
+/// A node's own report.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// Version of its software.
+    pub version: String,
+    /// The network's name.
+    pub network: String,
+    /// The subnet's id.
+    pub subnet: String,
+    /// The node's id.
+    pub node_id: String,
+    /// Root key, DER in hex.
+    pub root_key: String,
+    /// The committee.
+    pub members: Vec<String>,
+    /// Signatures that a certificate takes.
+    pub threshold: u32,
+    /// Newest finalized height.
+    pub finalized_height: u64,
+    /// Newest certified height.
+    pub certified_height: u64,
+    /// Newest certified state root, hex.
+    pub state_root: String,
+    /// Block time of the newest certified state, nanoseconds since 1970.
+    #[serde(default)]
+    pub time_nanos: u64,
+    /// The other members.
+    pub peers: Vec<PeerReport>,
+    /// Whether it serves clients.
+    pub healthy: bool,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
+/// A peer as a node sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PeerReport {
+    /// The node's id.
+    pub node_id: String,
+    /// Whether there is a connection.
+    pub connected: bool,
+    /// Its newest known address.
+    pub address: String,
+}
+
+/// One certified height.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HeightReport {
+    /// The height.
+    pub height: u64,
+    /// Block time, nanoseconds since 1970.
+    pub time_nanos: u64,
+    /// The state root, hex.
+    pub state_root: String,
+}
+
+/// A canister in a list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CanisterReport {
+    /// Its id.
+    pub id: String,
+    /// `running`, `stopping` or `stopped`.
+    pub status: String,
+    /// SHA-256 of its module, hex.
+    pub module_hash: Option<String>,
+    /// Who may manage it.
+    pub controllers: Vec<String>,
+    /// Its balance, a decimal number.
+    pub cycles: String,
+    /// Bytes of heap, stable memory and module.
+    pub memory_bytes: u64,
+}
