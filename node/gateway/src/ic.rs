@@ -14,7 +14,7 @@ use axum::{
 use mains_crypto::VerifiedCall;
 use mains_replica::{Effective, SubmitError};
 use mains_types::{Principal, RequestId};
-use mains_wire::Envelope;
+use mains_wire::{Content, Envelope};
 use std::sync::Arc;
 
 /// Above this many bytes, checking a request moves off the threads that serve sockets: hashing takes milliseconds.
@@ -152,8 +152,8 @@ async fn checked<T: Send + 'static>(
     let raw = body::read(body, &gateway.admission, gateway.config.body_read()).await?;
     let is_large = raw.bytes.len() > INLINE_CHECK_BYTES_MAX;
     let parse_and_check = move || {
-        let envelope = Envelope::parse(&raw.bytes)?;
-        if envelope.content.request_type() != expected {
+        let envelope = Envelope::from_bytes(raw.bytes.clone())?;
+        if request_type(&envelope.content) != expected {
             return Err(Failure::WrongRequestType { expected });
         }
         check(envelope)
@@ -162,6 +162,14 @@ async fn checked<T: Send + 'static>(
         tokio::task::spawn_blocking(parse_and_check).await.unwrap_or(Err(Failure::NotReady { retry_after_ms: 1_000 }))
     } else {
         parse_and_check()
+    }
+}
+
+fn request_type(content: &Content) -> &'static str {
+    match content {
+        Content::Call(_) => "call",
+        Content::Query(_) => "query",
+        Content::ReadState(_) => "read_state",
     }
 }
 

@@ -6,12 +6,13 @@ use crate::{config::Sibling, failure::Failure, history::CertifiedHeight, server:
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
+    response::{IntoResponse, Response},
     routing::get,
 };
-use mains_ledger::{Account, Statement};
+use mains_ledger::{Account, Statement, statement::{Footprint, Moment}};
 use mains_replica::{Status, View};
 use mains_state::{Canister, RunStatus};
-use mains_types::{CanisterId, Principal};
+use mains_types::{CanisterId, Principal, limits::WASM_PAGE_BYTES};
 use serde::{Deserialize, Serialize};
 use std::{ops::Bound, sync::Arc};
 
@@ -45,8 +46,7 @@ struct StatusReport<'a> {
     status: Status,
 }
 
-async fn status(State(gateway): State<Arc<Gateway>>) -> axum::response::Response {
-    use axum::response::IntoResponse;
+async fn status(State(gateway): State<Arc<Gateway>>) -> Response {
     let identity = gateway.replica.identity();
     Json(StatusReport {
         version: env!("CARGO_PKG_VERSION"),
@@ -139,8 +139,15 @@ async fn canister(
 
 async fn bill(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>) -> Result<Json<Statement>, Failure> {
     let view = newest(&gateway)?;
-    let (id, _) = find(&view, &id)?;
-    Ok(Json(mains_execution::statement(&view.state, id)))
+    let (id, canister) = find(&view, &id)?;
+    let footprint = Footprint {
+        memory_bytes: memory_bytes(canister),
+        compute_allocation_percent: canister.settings.compute_allocation,
+        freezing_threshold_s: canister.settings.freezing_threshold_seconds,
+    };
+    let at = Moment { height: view.height(), time: view.time() };
+    let statement = view.state.ledger.statement(&id, None, at, &footprint);
+    statement.map(Json).ok_or(Failure::NoSuchCanister { id: id.to_text() })
 }
 
 fn summary(view: &View, canister: &Canister) -> CanisterSummary {
@@ -154,14 +161,18 @@ fn summary(view: &View, canister: &Canister) -> CanisterSummary {
         module_hash: canister.code.as_ref().map(|code| hex::encode(code.module_hash)),
         controllers: canister.settings.controllers.iter().map(Principal::to_text).collect(),
         cycles: view.state.ledger.balance(&Account::Canister(canister.id)).to_string(),
-        memory_bytes: canister
-            .code
-            .as_ref()
-            .map_or(0, |code| code.heap.bytes + code.stable_pages * mains_types::limits::WASM_PAGE_BYTES + code.wasm.len() as u64),
+        memory_bytes: memory_bytes(canister),
         version: canister.version,
         created_at_nanos: canister.created_at.get(),
         installed_at_nanos: canister.installed_at.map(|time| time.get()),
     }
+}
+
+/// Bytes of heap, stable memory and module.
+fn memory_bytes(canister: &Canister) -> u64 {
+    canister.code.as_ref().map_or(0, |code| {
+        code.heap.bytes + code.stable_pages * WASM_PAGE_BYTES + code.wasm.len() as u64
+    })
 }
 
 fn newest(gateway: &Gateway) -> Result<Arc<View>, Failure> {
