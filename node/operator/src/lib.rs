@@ -6,6 +6,7 @@ pub mod config;
 pub mod error;
 pub mod files;
 pub mod genesis;
+mod history;
 pub mod node;
 pub mod telemetry;
 

@@ -123,7 +123,7 @@ where
     fn sealed(&mut self, sealed: Sealed) {
         let height = sealed.state.height;
         if let Some(certificate) = sealed.control.certificate() {
-            self.adopt(certificate.clone());
+            self.adopt(*certificate);
         }
         if height <= self.certified {
             return;
@@ -133,7 +133,7 @@ where
         while self.waiting.len() > UNCERTIFIED_MAX {
             self.waiting.pop_first();
         }
-        if let Some(certificate) = self.early.get(&height).cloned() {
+        if let Some(certificate) = self.early.get(&height).copied() {
             self.adopt(certificate);
             return;
         }
@@ -220,7 +220,7 @@ where
         self.waiting = self.waiting.split_off(&above);
         self.early = self.early.split_off(&above);
         self.collector.forget_below(above);
-        self.inner.certified(certificate.clone());
+        self.inner.certified(certificate);
         self.inner.views.send_replace(Some(Arc::new(View {
             state: sealed.state,
             root: certificate.root,

@@ -9,11 +9,14 @@ use mains_crypto::{NodeKey, VerifiedCall, VerifiedQuery, VerifiedReadState};
 use mains_consensus::{Block, Certificate};
 use mains_execution::engine::Engine;
 use mains_state::{IngressStatus, State};
-use mains_types::{CanisterId, NodeId, Principal, Reject, RequestId, SubnetId, UnixNanos, limits};
+use mains_types::{CanisterId, Height, NodeId, Principal, Reject, RequestId, SubnetId, UnixNanos, limits};
 use serde::Serialize;
-use std::sync::{
-    Arc, Mutex, OnceLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::sync::{Notify, watch};
 
@@ -169,7 +172,7 @@ pub(crate) struct Inner {
 impl Inner {
     /// The newest certificate that this replica holds.
     pub(crate) fn newest_certificate(&self) -> Option<Certificate> {
-        self.certificate.lock().expect("no holder panics").clone()
+        *self.certificate.lock().expect("no holder panics")
     }
 
     /// Remembers a newer certificate.
@@ -184,8 +187,19 @@ impl Inner {
         latest.as_ref().is_some_and(|state| state.ingress_status(id).is_some())
     }
 
+    /// The newest executed state, if it is the one after `height`: then what waits in it needs the next block.
+    pub(crate) fn latest_executed(&self, height: Height) -> Option<State> {
+        let latest = self.latest.lock().expect("no holder panics");
+        latest.as_ref().filter(|state| state.height == height).cloned()
+    }
+
+    /// The calls that are in these blocks already.
+    pub(crate) fn taken(&self, blocks: &[Block]) -> HashSet<RequestId> {
+        blocks.iter().flat_map(|block| self.request_ids(block)).collect()
+    }
+
     /// The ids of a block's calls.
-    pub(crate) fn request_ids(&self, block: &Block) -> Vec<RequestId> {
+    fn request_ids(&self, block: &Block) -> Vec<RequestId> {
         let id = |raw: &bytes::Bytes| match self.pool.verified(raw) {
             Some(call) => Some(call.request_id()),
             None => mains_wire::Envelope::parse(raw).ok().map(|envelope| envelope.request_id),

@@ -72,21 +72,19 @@ impl<E: Clock> Proposer<E> {
                 return;
             }
             // Queued messages or a due timer need a block as much as a client does.
-            let due = self.inner.latest.lock().expect("no holder panics").as_ref().and_then(|state| state.work_due_at());
-            if !full && due.is_some_and(|due| due <= now) && parent.height().get() <= self.executed_height() {
+            let due = self.inner.latest_executed(parent.height()).and_then(|state| state.work_due_at());
+            if !full && due.is_some_and(|due| due <= now) {
                 return;
             }
             let wake_at = due.filter(|due| *due > now).map_or(heartbeat_at, |due| due.min(heartbeat_at));
             tokio::select! {
+                // Biased: the simulator must replay the same choice.
+                biased;
                 () = arrival => {}
                 () = progress => {}
                 () = self.context.sleep(Duration::from_nanos(wake_at.nanos_since(now))) => {}
             }
         }
-    }
-
-    fn executed_height(&self) -> u64 {
-        self.inner.executed.load(Ordering::Relaxed)
     }
 
     fn certified_height(&self) -> u64 {
@@ -96,12 +94,12 @@ impl<E: Clock> Proposer<E> {
 
 impl<E: Clock> Payloads for Proposer<E> {
     async fn build(&mut self, parent: &Block, pending: &[Block]) -> Proposal {
-        let taken: HashSet<RequestId> = pending.iter().flat_map(|block| self.inner.request_ids(block)).collect();
+        let taken = self.inner.taken(pending);
         self.work(parent, &taken).await;
         let time = self.now().max(UnixNanos(parent.time().get() + 1));
-        let certificate = self.inner.newest_certificate().filter(|certificate| certificate.height.get() > parent.certified());
-        let certified = certificate.as_ref().map_or(parent.certified(), |certificate| certificate.height.get());
-        let distance = parent.height().get() + 1 - certified;
+        let certificate = self.inner.newest_certificate().filter(|certificate| certificate.height > parent.certified() && certificate.height <= parent.height());
+        let certified = certificate.as_ref().map_or(parent.certified(), |certificate| certificate.height);
+        let distance = parent.height().next().get() - certified.get();
         let ingress = if distance > limits::CERTIFICATION_DISTANCE_MAX {
             Vec::new()
         } else {
@@ -110,17 +108,12 @@ impl<E: Clock> Payloads for Proposer<E> {
         Proposal { time, control: Control::new(certificate), ingress }
     }
 
-    async fn validate(&mut self, block: &Block, parent: &Block) -> Verdict {
-        if let Some(certificate) = block.control().certificate()
-            && (certificate.height.get() <= parent.certified() || certificate.height >= block.height())
-        {
-            return Verdict::Invalid("its certificate is not newer than its parent's, or of the future".into());
-        }
+    async fn validate(&mut self, block: &Block, _: &Block) -> Verdict {
         let known = self.inner.newest_certificate();
         if !control_is_valid(block.control(), known.as_ref(), &self.chain_key) {
             return Verdict::Invalid("its certificate does not verify".into());
         }
-        let distance = block.height().get() - block.certified();
+        let distance = block.height().get() - block.certified().get();
         if distance > limits::CERTIFICATION_DISTANCE_MAX && !block.ingress().is_empty() {
             return Verdict::Invalid("it carries calls although certification is too far behind".into());
         }

@@ -1,0 +1,191 @@
+//! One node: takes its directory, starts network, replica and gateway, serves until it is told to stop.
+
+use crate::{
+    config::{Config, NodeConfig},
+    error::OperatorError,
+    files::NodeDir,
+    history::HistoryWriter,
+    telemetry,
+};
+use commonware_p2p::Manager as _;
+use commonware_runtime::{Metrics as _, Runner as _, Supervisor as _, tokio as runtime};
+use commonware_utils::{TryCollect as _, ordered::Set};
+use mains_consensus::channels;
+use mains_crypto::NodeKey;
+use mains_engine::WasmtimeEngine;
+use mains_network::Network;
+use mains_replica::{PeerStatus, ReplicaHandle, Surroundings, Waiting};
+use mains_state::Genesis;
+use mains_store::{DataDir, FileCheckpoints, History};
+use serde::{Deserialize, Serialize};
+use std::{path::Path, sync::Arc};
+
+/// Threads of the runtime: a testnet's four processes share a small machine.
+const RUNTIME_THREADS: usize = 2;
+
+/// What a running node tells its surroundings, as `run.json` in its directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFile {
+    /// The process.
+    pub pid: u32,
+    /// The node's id.
+    pub node_id: String,
+    /// URL of its API.
+    pub api: String,
+    /// The root key (DER) in hex.
+    pub root_key: String,
+}
+
+/// What was read and checked before anything starts.
+struct Prepared {
+    dir: NodeDir,
+    config: NodeConfig,
+    genesis: Genesis,
+    genesis_digest: [u8; 32],
+    key: NodeKey,
+    chain_share: Vec<u8>,
+    data: DataDir,
+    api: std::net::TcpListener,
+}
+
+/// Runs the node in `dir` until SIGINT or SIGTERM.
+///
+/// # Errors
+/// Anything that keeps it from starting, each in one line; nothing was changed then.
+pub fn run(dir: &Path) -> Result<(), OperatorError> {
+    let dir = NodeDir::new(dir);
+    let config = Config::read(&dir.config())?;
+    telemetry::start(&config.log);
+    telemetry::exit_on_panic();
+    let prepared = prepare(dir, config)?;
+    let storage = prepared.data.consensus();
+    let runtime_config =
+        runtime::Config::new().with_worker_threads(RUNTIME_THREADS).with_storage_directory(storage);
+    runtime::Runner::new(runtime_config).start(|context| serve(context, prepared))
+}
+
+fn prepare(dir: NodeDir, config: NodeConfig) -> Result<Prepared, OperatorError> {
+    let (genesis, genesis_digest) = dir.read_genesis()?;
+    let key = dir.read_node_key()?;
+    let chain_share = dir.read_chain_share()?;
+    if !genesis.nodes.iter().any(|node| node.public_key == key.public()) {
+        return Err(OperatorError::NotAMember { node: key.node_id().to_text(), network: genesis.network });
+    }
+    let data = DataDir::open(dir.root(), &genesis_digest, &key.public())?;
+    let api = std::net::TcpListener::bind(config.api).map_err(|source| OperatorError::Listen {
+        address: config.api.to_string(),
+        config: "node.toml (api)",
+        source,
+    })?;
+    Ok(Prepared { dir, config, genesis, genesis_digest, key, chain_share, data, api })
+}
+
+async fn serve(context: runtime::Context, node: Prepared) -> Result<(), OperatorError> {
+    let handle = start_replica(&context, &node).await?;
+    let run_file = RunFile {
+        pid: std::process::id(),
+        node_id: node.key.node_id().to_text(),
+        api: format!("http://{}", node.api.local_addr().unwrap_or(node.config.api)),
+        root_key: hex::encode(&handle.identity().root_key_der),
+    };
+    write_run_file(&node.dir, &run_file)?;
+    tracing::info!(node = %run_file.node_id, api = %run_file.api, network = %node.genesis.network, "node is up");
+    node.api.set_nonblocking(true).map_err(|source| OperatorError::file("use", &node.dir.run_file(), source))?;
+    let listener = tokio::net::TcpListener::from_std(node.api)
+        .map_err(|source| OperatorError::file("use", &node.dir.run_file(), source))?;
+    let stop = stop_signal().map_err(OperatorError::Signals)?;
+    mains_gateway::serve(listener, handle, mains_gateway::Config::default(), stop)
+        .await
+        .map_err(|error| OperatorError::Network(error.to_string()))?;
+    tracing::info!("stopped");
+    let _ = std::fs::remove_file(node.dir.run_file());
+    Ok(())
+}
+
+/// The one production instantiation of network, consensus and replica.
+async fn start_replica(context: &runtime::Context, node: &Prepared) -> Result<ReplicaHandle, OperatorError> {
+    let members: Set<_> = node
+        .genesis
+        .nodes
+        .iter()
+        .map(|member| mains_network::consensus_key(&member.public_key))
+        .collect::<Option<Vec<_>>>()
+        .and_then(|keys| keys.into_iter().try_collect().ok())
+        .ok_or_else(|| OperatorError::Network("the genesis file names a key twice or one that is none".into()))?;
+    let (mut network, mut oracle) = Network::start(
+        context.child("network"),
+        mains_network::Config {
+            seed: node.key.seed(),
+            listen: node.config.listen.clone(),
+            bootstrap: node.config.bootstrap.clone(),
+            mdns: node.config.mdns,
+            protocol: format!("{}/{}", node.genesis.network, hex::encode(&node.genesis_digest[..8])),
+            max_message_size: channels::message_bytes_max(node.genesis.nodes.len() as u32),
+            max_peers: node.genesis.nodes.len(),
+        },
+    )
+    .map_err(|error| OperatorError::Network(error.to_string()))?;
+    oracle.track(0, members);
+    let channels = channels::all().into_iter().map(|(channel, quota)| network.register(channel, quota)).collect();
+    let engine = WasmtimeEngine::new(Some(node.data.modules())).map_err(|error| OperatorError::Network(error.to_string()))?;
+    let observer = HistoryWriter::start(History::open(&node.data.history())?);
+    let running = mains_replica::start(
+        context.child("replica"),
+        mains_replica::Config {
+            genesis: node.genesis.clone(),
+            genesis_digest: node.genesis_digest,
+            key: node.key.clone(),
+            chain_share: node.chain_share.clone(),
+            engine: Arc::new(engine),
+            checkpoints: Arc::new(FileCheckpoints::open(node.data.checkpoints())?),
+            observer: Arc::new(observer),
+            waiting: Waiting::Async,
+            query_threads: node.config.query_threads,
+            partition: "mains".into(),
+        },
+        mains_replica::Network { channels, blocker: oracle.clone(), provider: oracle },
+    )
+    .await
+    .map_err(|error| OperatorError::Network(error.to_string()))?;
+    let metrics = context.child("metrics");
+    running.handle.surround(Surroundings {
+        peers: Box::new(move || network.peers().into_iter().map(peer_status).collect()),
+        metrics: Box::new(move || metrics.encode()),
+    });
+    for task in running.tasks {
+        tokio::spawn(async move {
+            let _ = task.await;
+            panic!("a part of the replica ended");
+        });
+    }
+    Ok(running.handle)
+}
+
+fn peer_status(peer: mains_network::PeerStatus) -> PeerStatus {
+    PeerStatus {
+        node_id: mains_crypto::node_id(&peer.public_key).to_text(),
+        connected: peer.connected,
+        address: peer.address.map(|address| address.to_string()).unwrap_or_default(),
+    }
+}
+
+fn write_run_file(dir: &NodeDir, run_file: &RunFile) -> Result<(), OperatorError> {
+    let path = dir.run_file();
+    let temporary = path.with_extension("json.new");
+    let text = serde_json::to_vec_pretty(run_file).expect("serializes");
+    std::fs::write(&temporary, text)
+        .and_then(|()| std::fs::rename(&temporary, &path))
+        .map_err(|source| OperatorError::file("write", &path, source))
+}
+
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
