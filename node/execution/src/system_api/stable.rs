@@ -106,28 +106,28 @@ impl SystemApi {
 
     /// Size of stable memory in Wasm pages; traps if 32 bits cannot address it.
     pub fn stable_size(&mut self) -> Result<u32, Trap> {
-        self.enter("stable_size", Modes::NOT_START)?;
+        self.enter("stable_size", Modes::EVERYWHERE)?;
         self.require_32("stable_size")?;
         Ok(self.stable.pages as u32)
     }
 
     /// Grows stable memory and returns its former size, or all ones if it cannot grow that far.
     pub fn stable_grow(&mut self, new_pages: u32) -> Result<u32, Trap> {
-        self.enter("stable_grow", Modes::NOT_START)?;
+        self.enter("stable_grow", Modes::EVERYWHERE)?;
         self.require_32("stable_grow")?;
         Ok(self.grow(u64::from(new_pages), PAGES_MAX_32.min(PAGES_MAX)) as u32)
     }
 
     /// Copies from stable memory to the heap.
     pub fn stable_read(&mut self, heap: &mut [u8], dst: u32, offset: u32, size: u32) -> Result<(), Trap> {
-        self.enter("stable_read", Modes::NOT_START)?;
+        self.enter("stable_read", Modes::EVERYWHERE)?;
         self.require_32("stable_read")?;
         self.read_stable("stable_read", heap, u64::from(dst), u64::from(offset), u64::from(size))
     }
 
     /// Copies from the heap to stable memory.
     pub fn stable_write(&mut self, heap: &mut [u8], offset: u32, src: u32, size: u32) -> Result<(), Trap> {
-        self.enter("stable_write", Modes::NOT_START)?;
+        self.enter("stable_write", Modes::EVERYWHERE)?;
         self.require_32("stable_write")?;
         self.write_stable("stable_write", heap, u64::from(offset), u64::from(src), u64::from(size))
     }
