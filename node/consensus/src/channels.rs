@@ -1,0 +1,67 @@
+//! The channels between members of a subnet: their numbers and how many messages a member takes from one peer.
+//!
+//! A quota bounds what one faulty peer can make us do. Rates are those of a busy subnet (20 blocks a second) with room
+//! for catching up; a message beyond its quota waits at the receiver, which holds back only its sender.
+
+use crate::{Block, Digest, Scheme};
+use commonware_consensus::{
+    marshal::{self, standard::Standard},
+    simplex,
+};
+use commonware_runtime::Quota;
+use commonware_utils::NZU32;
+use mains_types::limits;
+
+/// Votes.
+pub const VOTES: u64 = 0;
+/// Certificates of views (not of states).
+pub const CERTIFICATES: u64 = 1;
+/// Requests for missing certificates of views, and their answers.
+pub const RESOLVER: u64 = 2;
+/// Requests for missing blocks, and their answers.
+pub const BACKFILL: u64 = 3;
+/// New blocks, from their proposer.
+pub const BLOCKS: u64 = 4;
+/// Partial signatures over states ([`crate::Partial`]) and certificates of states; the replica's own.
+pub const PARTIALS: u64 = 5;
+/// Ingress messages for the others' pools; the replica's own.
+pub const INGRESS: u64 = 6;
+
+/// Every channel and its quota (messages a second from one peer), in the order of the numbers.
+pub fn all() -> [(u64, Quota); 7] {
+    let per_second = Quota::per_second;
+    [
+        (VOTES, per_second(NZU32!(256))),
+        (CERTIFICATES, per_second(NZU32!(256))),
+        (RESOLVER, per_second(NZU32!(128))),
+        (BACKFILL, per_second(NZU32!(128))),
+        (BLOCKS, per_second(NZU32!(64))),
+        (PARTIALS, per_second(NZU32!(128))),
+        (INGRESS, per_second(NZU32!(1024))),
+    ]
+}
+
+/// Bytes of the greatest message on any channel of a committee of `members`.
+pub fn message_bytes_max(members: u32) -> u32 {
+    commonware_p2p::max_message_size(&[
+        simplex::max_payload_size::<Scheme, Digest>(members),
+        marshal::max_payload_size::<Standard<Block>, Scheme>(members, &()),
+        limits::INGRESS_BYTES_MAX,
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greatest_message_holds_the_greatest_block_and_little_more() {
+        let bytes = message_bytes_max(13) as usize;
+        assert!(bytes > limits::BLOCK_INGRESS_BYTES_MAX && bytes < limits::BLOCK_BYTES_MAX, "{bytes}");
+    }
+
+    #[test]
+    fn channels_are_numbered_in_order() {
+        assert!(all().iter().enumerate().all(|(index, (channel, _))| index as u64 == *channel));
+    }
+}
