@@ -2,11 +2,17 @@
 //!
 //! Its cycles are not here but in the ledger (`mains_ledger`).
 
-use crate::{Heap, PageTree, message::{CallContext, CallOrigin, Callback, Message}};
+use crate::{
+    Heap, PageTree,
+    message::{CallContext, CallOrigin, Callback, Message},
+};
 use imbl::{OrdMap, Vector};
-use mains_types::{CanisterId, Cycles, Digest32, Principal, UnixNanos};
+use mains_types::{CanisterId, Cycles, Digest32, Principal, UnixNanos, limits};
 use serde::{Deserialize, Serialize};
-use std::{collections::{BTreeMap, BTreeSet}, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Who may read a canister's logs (or status, where that is the setting).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +57,27 @@ pub struct Settings {
     pub environment_variables: BTreeMap<String, String>,
 }
 
+impl Default for Settings {
+    /// What the interface specification says for whatever is not given; no controllers.
+    fn default() -> Self {
+        Self {
+            controllers: BTreeSet::new(),
+            compute_allocation: 0,
+            memory_allocation: 0,
+            freezing_threshold_seconds: 2_592_000,
+            reserved_cycles_limit: Cycles(5_000_000_000_000),
+            wasm_memory_limit: 0,
+            wasm_memory_threshold: 0,
+            log_visibility: LogVisibility::default(),
+            log_memory_limit: limits::LOG_BYTES_MAX as u64,
+            snapshot_visibility: LogVisibility::default(),
+            status_visibility: LogVisibility::default(),
+            minimum_incoming_canister_call_cycles: Cycles::ZERO,
+            environment_variables: BTreeMap::new(),
+        }
+    }
+}
+
 /// Whether a canister takes messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunStatus {
@@ -75,6 +102,26 @@ pub struct Code {
     pub stable: PageTree,
     /// Size of stable memory in Wasm pages of 64 KiB.
     pub stable_pages: u64,
+    /// The module's `icp:` custom sections by name. A function of the module.
+    pub sections: BTreeMap<String, Section>,
+    /// Whether the module exports `canister_heartbeat`. A function of the module.
+    pub has_heartbeat: bool,
+}
+
+/// One custom section, read as `/canister/<id>/metadata/<name>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Section {
+    /// Whether everybody may read it; else only controllers.
+    pub is_public: bool,
+    /// Its bytes.
+    pub content: Arc<serde_bytes::ByteBuf>,
+}
+
+impl Code {
+    /// Bytes that are paid for: the module, the heap's size and stable memory's size.
+    pub fn memory_bytes(&self) -> u64 {
+        self.wasm.len() as u64 + self.heap.bytes + self.stable_pages * limits::WASM_PAGE_BYTES
+    }
 }
 
 /// One line of a canister's log.
@@ -159,4 +206,81 @@ pub struct Canister {
     pub changes_count: u64,
     /// Until when its storage is paid.
     pub charged_until: UnixNanos,
+    /// Its place in the order of canisters with messages to run; `None` while it has none.
+    pub turn: Option<u64>,
+}
+
+impl Canister {
+    /// An empty, running canister, created at `now`.
+    pub fn new(id: CanisterId, settings: Settings, now: UnixNanos) -> Self {
+        Self {
+            id,
+            settings,
+            status: RunStatus::Running,
+            code: None,
+            version: 0,
+            created_at: now,
+            installed_at: None,
+            certified_data: Vec::new(),
+            global_timer: None,
+            queue: Vector::new(),
+            contexts: OrdMap::new(),
+            callbacks: OrdMap::new(),
+            next_context: 0,
+            next_callback: 0,
+            chunks: OrdMap::new(),
+            log: Vector::new(),
+            next_log: 0,
+            history: Vector::new(),
+            changes_count: 0,
+            charged_until: now,
+            turn: None,
+        }
+    }
+
+    /// Whether `principal` is one of its controllers.
+    pub fn is_controlled_by(&self, principal: &Principal) -> bool {
+        self.settings.controllers.contains(principal)
+    }
+
+    /// Bytes that its storage is charged for: code, memories, chunks, log; at least its memory allocation.
+    pub fn memory_bytes(&self) -> u64 {
+        let code = self.code.as_ref().map_or(0, Code::memory_bytes);
+        let chunks: u64 = self.chunks.values().map(|chunk| chunk.len() as u64).sum();
+        (code + chunks + self.log_bytes()).max(self.settings.memory_allocation)
+    }
+
+    /// Bytes of its log records.
+    pub fn log_bytes(&self) -> u64 {
+        self.log.iter().map(|record| record.content.len() as u64).sum()
+    }
+
+    /// Appends to its log and drops the oldest records beyond its limit.
+    pub fn append_log(&mut self, timestamp: UnixNanos, lines: impl IntoIterator<Item = Vec<u8>>) {
+        let most = self.settings.log_memory_limit.min(limits::LOG_BYTES_MAX as u64);
+        let mut bytes = self.log_bytes();
+        for mut content in lines {
+            content.truncate(most as usize);
+            bytes += content.len() as u64;
+            self.log.push_back(LogRecord { index: self.next_log, timestamp, content });
+            self.next_log += 1;
+            while bytes > most || self.log.len() > limits::LOG_RECORDS_MAX {
+                bytes -= self.log.pop_front().map_or(0, |record| record.content.len() as u64);
+            }
+        }
+    }
+
+    /// Appends to its history, the version being the present one, and drops the oldest changes beyond the limit.
+    pub fn record_change(&mut self, timestamp: UnixNanos, origin: Principal, kind: ChangeKind) {
+        self.history.push_back(Change { timestamp, version: self.version, origin, kind });
+        self.changes_count += 1;
+        while self.history.len() > limits::HISTORY_MAX {
+            self.history.pop_front();
+        }
+    }
+
+    /// Whether nothing is under way: a stopping canister is then stopped.
+    pub fn is_drained(&self) -> bool {
+        self.contexts.is_empty() && self.callbacks.is_empty()
+    }
 }

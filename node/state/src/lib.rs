@@ -11,10 +11,10 @@ pub mod memory;
 pub mod message;
 pub mod state;
 
-pub use canister::{Canister, Code, LogRecord, LogVisibility, RunStatus, Settings};
+pub use canister::{Canister, Change, ChangeKind, Code, LogRecord, LogVisibility, RunStatus, Section, Settings};
 pub use checkpoint::CheckpointStore;
 pub use genesis::{Genesis, GenesisNode, NetworkKind};
-pub use ingress::{IngressHistory, IngressStatus};
+pub use ingress::{IngressEntry, IngressHistory, IngressStatus};
 pub use memory::{Heap, PAGE_BYTES, PageTree};
 pub use message::{CallContext, CallOrigin, Callback, Continuation, Message, Response};
-pub use state::{State, Subnet};
+pub use state::{EncodingError, State, Subnet};

@@ -87,6 +87,8 @@ pub struct CallContext {
     pub instructions: u64,
     /// When it began.
     pub started_at: UnixNanos,
+    /// What it cost so far, without storage: message fees, executions in this context, calls made by it.
+    pub cost: Cycles,
 }
 
 /// A function reference to continue at: an index of the module's table and a word for it.

@@ -1,11 +1,38 @@
-//! The whole value.
+//! The whole value, and the doors through which it changes.
+//!
+//! `state/certified.rs` keeps the tree that certificates sign, `state/digest.rs` what of a canister goes into it,
+//! `state/encoding.rs` the form in checkpoints.
 
-use crate::{Canister, IngressHistory};
+mod certified;
+mod digest;
+mod encoding;
+#[cfg(test)]
+mod tests;
+
+pub use certified::{CANISTER_RANGES, leb128};
+pub use encoding::EncodingError;
+
+use crate::{
+    Canister, Genesis, IngressHistory, IngressStatus, Message, NetworkKind, RunStatus, ingress::IngressEntry,
+};
 use imbl::{OrdMap, OrdSet};
-use mains_ledger::Ledger;
-use mains_types::{CanisterId, Digest32, Height, NodeId, SubnetId, UnixNanos};
+use mains_ledger::{Account, Ledger, Tariff};
+use mains_types::{
+    CanisterId, Cycles, Digest32, Height, NodeId, Principal, RequestId, SubnetId, UnixNanos, ids::FIRST_CANISTER_INDEX,
+};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// DER of a BLS12-381 public key in G2, before its 96 bytes (interface specification, "Certificate delegations").
+const BLS_DER_PREFIX: [u8; 37] = [
+    0x30, 0x81, 0x82, 0x30, 0x1d, 0x06, 0x0d, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0xdc, 0x7c, 0x05, 0x03, 0x01, 0x02, 0x01,
+    0x06, 0x0c, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0xdc, 0x7c, 0x05, 0x03, 0x02, 0x01, 0x03, 0x61, 0x00,
+];
+/// DER of an ed25519 public key, before its 32 bytes (RFC 8410).
+const ED25519_DER_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// What never changes within an epoch: who this subnet is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +48,20 @@ pub struct Subnet {
     pub is_test: bool,
 }
 
+impl Subnet {
+    /// The subnet that a genesis file describes.
+    pub fn from_genesis(genesis: &Genesis) -> Self {
+        let public_key_der = [&BLS_DER_PREFIX[..], &genesis.chain_key].concat();
+        let node = |key: &[u8; 32]| Principal::self_authenticating([&ED25519_DER_PREFIX[..], key].concat());
+        Self {
+            id: Principal::self_authenticating(&public_key_der),
+            public_key_der,
+            nodes: genesis.nodes.iter().map(|member| (node(&member.public_key), member.public_key)).collect(),
+            is_test: genesis.kind == NetworkKind::Test,
+        }
+    }
+}
+
 /// The replicated state of one subnet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {
@@ -28,27 +69,255 @@ pub struct State {
     pub subnet: Arc<Subnet>,
     /// The last executed block's height.
     pub height: Height,
-    /// The last executed block's time.
+    /// The last executed block's time; while a block executes, its time.
     pub time: UnixNanos,
     /// The last executed block's digest: ties state to chain.
     pub block: Digest32,
-    /// All canisters. Change one only through [`State::canister_mut`], which marks it for the next root.
-    pub(crate) canisters: OrdMap<CanisterId, Arc<Canister>>,
+    /// Change one only through [`State::canister_mut`], which marks it for the next root.
+    canisters: OrdMap<CanisterId, Arc<Canister>>,
     /// Index of the next canister id to hand out.
     pub next_canister: u64,
-    /// Requests and their outcomes.
-    pub(crate) ingress: IngressHistory,
+    ingress: IngressHistory,
     /// Money and meters.
     pub ledger: Ledger,
-    /// Canisters with a message waiting, in the order in which they get their turn.
-    pub ready: OrdSet<(u64, CanisterId)>,
     /// The next turn number.
-    pub next_turn: u64,
-    /// Canisters with a timer, by due time.
-    pub timers: OrdSet<(UnixNanos, CanisterId)>,
-    /// Canisters that export a heartbeat and run.
-    pub heartbeats: OrdSet<CanisterId>,
-    /// The certified tree of the last sealed height, derived from everything above.
+    next_turn: u64,
+
+    // Derived from the canisters, restored by decoding.
+    /// Canisters with messages to run, in the order in which they get their turn.
     #[serde(skip)]
-    pub(crate) tree: mains_tree::Tree,
+    ready: OrdSet<(u64, CanisterId)>,
+    /// Canisters with a timer, by due time, as of the last seal.
+    #[serde(skip)]
+    timers: OrdSet<(UnixNanos, CanisterId)>,
+    /// Canisters that export a heartbeat and run, as of the last seal.
+    #[serde(skip)]
+    heartbeats: OrdSet<CanisterId>,
+    /// The certified tree of the last sealed height.
+    #[serde(skip)]
+    tree: mains_tree::Tree,
+    #[serde(skip)]
+    dirty: Dirty,
+}
+
+/// What changed since the last seal.
+#[derive(Clone, Debug, Default)]
+struct Dirty {
+    /// Canisters with the timer and heartbeat under which they are indexed.
+    canisters: BTreeMap<CanisterId, (Option<UnixNanos>, bool)>,
+    requests: BTreeSet<RequestId>,
+}
+
+impl State {
+    /// The state before the first block. Its tree is sealed: it has a root.
+    pub fn genesis(genesis: &Genesis) -> Self {
+        let subnet = Subnet::from_genesis(genesis);
+        let mut ledger = Ledger::genesis(Tariff::for_nodes(genesis.nodes.len() as u32));
+        for (owner, amount) in &genesis.accounts {
+            ledger.mint(&Account::member(*owner), *amount).expect("a genesis file is checked before it is used");
+        }
+        ledger.take_journal();
+        let mut state = Self {
+            subnet: Arc::new(subnet),
+            height: Height::ZERO,
+            time: genesis.time,
+            block: [0; 32],
+            canisters: OrdMap::new(),
+            next_canister: FIRST_CANISTER_INDEX,
+            ingress: IngressHistory::default(),
+            ledger,
+            next_turn: 0,
+            ready: OrdSet::new(),
+            timers: OrdSet::new(),
+            heartbeats: OrdSet::new(),
+            tree: mains_tree::Tree::new(),
+            dirty: Dirty::default(),
+        };
+        state.plant();
+        state.seal(Height::ZERO, genesis.time, [0; 32]);
+        state
+    }
+
+    /// The canister with this id.
+    pub fn canister(&self, id: &CanisterId) -> Option<&Canister> {
+        self.canisters.get(id).map(Arc::as_ref)
+    }
+
+    /// The canister with this id as a value that stays as it is now.
+    pub fn canister_shared(&self, id: &CanisterId) -> Option<Arc<Canister>> {
+        self.canisters.get(id).cloned()
+    }
+
+    /// The canister with this id, to be changed. Marks it for the next root.
+    pub fn canister_mut(&mut self, id: &CanisterId) -> Option<&mut Canister> {
+        let canister = self.canisters.get_mut(id)?;
+        self.dirty.canisters.entry(*id).or_insert_with(|| indexed_as(canister));
+        Some(Arc::make_mut(canister))
+    }
+
+    /// Puts a new canister. The caller has taken care that its id is free.
+    pub fn insert_canister(&mut self, canister: Canister) {
+        self.dirty.canisters.entry(canister.id).or_insert((None, false));
+        self.canisters.insert(canister.id, Arc::new(canister));
+    }
+
+    /// Puts a changed copy of a canister in its place.
+    ///
+    /// # Panics
+    /// If it is not there any more.
+    pub fn replace_canister(&mut self, canister: Canister) {
+        let place = self.canister_mut(&canister.id).expect("replaces what is there");
+        *place = canister;
+    }
+
+    /// Takes a canister away. Its account in the ledger is the caller's to close, its messages the caller's to answer.
+    pub fn remove_canister(&mut self, id: &CanisterId) -> Option<Arc<Canister>> {
+        let canister = self.canisters.remove(id)?;
+        self.dirty.canisters.entry(*id).or_insert_with(|| indexed_as(&canister));
+        if let Some(turn) = canister.turn {
+            self.ready.remove(&(turn, *id));
+        }
+        Some(canister)
+    }
+
+    /// All canisters, in the order of their ids.
+    pub fn canisters(&self) -> impl Iterator<Item = &Canister> {
+        self.canisters.values().map(Arc::as_ref)
+    }
+
+    /// How many canisters there are.
+    pub fn canisters_count(&self) -> usize {
+        self.canisters.len()
+    }
+
+    /// How far a request has come, or `None` if it is not known (any more).
+    pub fn ingress_status(&self, id: &RequestId) -> Option<&IngressStatus> {
+        self.ingress.get(id).map(|entry| &entry.status)
+    }
+
+    /// Everything kept about a request.
+    pub fn ingress_entry(&self, id: &RequestId) -> Option<&IngressEntry> {
+        self.ingress.get(id)
+    }
+
+    /// How many requests are remembered.
+    pub fn ingress_count(&self) -> usize {
+        self.ingress.len()
+    }
+
+    /// Remembers a request that was not known.
+    pub fn insert_ingress(&mut self, id: RequestId, entry: IngressEntry) {
+        self.dirty.requests.insert(id);
+        self.ingress.put(id, entry, self.time);
+    }
+
+    /// Sets how far a request has come. Does nothing if it is not known or has ended.
+    pub fn set_ingress_status(&mut self, id: &RequestId, status: IngressStatus) {
+        self.change_ingress(id, |entry| entry.status = status);
+    }
+
+    /// Adds to what a request costs. Does nothing if it is not known or has ended.
+    pub fn add_ingress_cost(&mut self, id: &RequestId, cost: Cycles) {
+        self.change_ingress(id, |entry| entry.cost = entry.cost.saturating_add(cost));
+    }
+
+    /// Puts a message at the end of a canister's queue and the canister in line. False and no change if it does not exist.
+    pub fn enqueue(&mut self, id: &CanisterId, message: Message) -> bool {
+        let turn = self.next_turn;
+        let Some(canister) = self.canister_mut(id) else { return false };
+        canister.queue.push_back(Arc::new(message));
+        if canister.turn.is_none() {
+            canister.turn = Some(turn);
+            self.ready.insert((turn, *id));
+            self.next_turn += 1;
+        }
+        true
+    }
+
+    /// Takes the oldest message of the canister whose turn it is; the canister goes to the end of the line if it has more.
+    pub fn dequeue(&mut self) -> Option<(CanisterId, Arc<Message>)> {
+        let (turn, id) = self.ready.remove_min()?;
+        let next = self.next_turn;
+        let canister = self.canister_mut(&id).expect("a canister in line exists");
+        assert_eq!(canister.turn, Some(turn), "a canister stands in line once");
+        let message = canister.queue.pop_front().expect("a canister in line has a message");
+        canister.turn = (!canister.queue.is_empty()).then_some(next);
+        if canister.turn.is_some() {
+            self.ready.insert((next, id));
+            self.next_turn += 1;
+        }
+        Some((id, message))
+    }
+
+    /// Whether a message waits to be run.
+    pub fn has_work(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Takes all messages out of a canister's queue, for whoever answers them.
+    pub fn drain_queue(&mut self, id: &CanisterId) -> Vec<Arc<Message>> {
+        let Some(canister) = self.canister_mut(id) else { return Vec::new() };
+        let messages = std::mem::take(&mut canister.queue).into_iter().collect();
+        if let Some(turn) = canister.turn.take() {
+            self.ready.remove(&(turn, *id));
+        }
+        messages
+    }
+
+    /// Canisters whose timer was due at `now` when the last block ended, earliest first.
+    pub fn due_timers(&self, now: UnixNanos) -> impl Iterator<Item = CanisterId> {
+        self.timers.iter().take_while(move |(due, _)| *due <= now).map(|(_, id)| *id)
+    }
+
+    /// When the next timer is due.
+    pub fn next_timer(&self) -> Option<UnixNanos> {
+        self.timers.get_min().map(|(due, _)| *due)
+    }
+
+    /// Canisters that had a heartbeat when the last block ended, in the order of their ids.
+    pub fn heartbeats(&self) -> impl Iterator<Item = CanisterId> {
+        self.heartbeats.iter().copied()
+    }
+
+    /// The tree of the last sealed height.
+    pub fn tree(&self) -> &mains_tree::Tree {
+        &self.tree
+    }
+
+    /// The root of the last sealed height: what replicas sign.
+    pub fn root(&self) -> Digest32 {
+        self.tree.digest()
+    }
+
+    fn change_ingress(&mut self, id: &RequestId, change: impl FnOnce(&mut IngressEntry)) {
+        let Some(entry) = self.ingress.get(id).filter(|entry| !entry.status.is_terminal()) else { return };
+        let mut entry = entry.clone();
+        change(&mut entry);
+        self.insert_ingress(*id, entry);
+    }
+
+    /// Brings the index of timers and heartbeats up to date for a canister.
+    fn reindex(&mut self, id: &CanisterId, (timer, has_heartbeat): (Option<UnixNanos>, bool)) {
+        if let Some(timer) = timer {
+            self.timers.remove(&(timer, *id));
+        }
+        if has_heartbeat {
+            self.heartbeats.remove(id);
+        }
+        let (timer, has_heartbeat) = self.canister(id).map_or((None, false), indexed_as);
+        if let Some(timer) = timer {
+            self.timers.insert((timer, *id));
+        }
+        if has_heartbeat {
+            self.heartbeats.insert(*id);
+        }
+    }
+}
+
+/// Under which timer and whether for heartbeats a canister is indexed: only while it runs and has code.
+fn indexed_as(canister: &Canister) -> (Option<UnixNanos>, bool) {
+    match (&canister.code, &canister.status) {
+        (Some(code), RunStatus::Running) => (canister.global_timer, code.has_heartbeat),
+        _ => (None, false),
+    }
 }

@@ -93,10 +93,14 @@ pub const CHUNK_BYTES_MAX: usize = 1 << 20;
 pub const CHUNKS_MAX: usize = 100;
 /// Bytes of log records kept per canister.
 pub const LOG_BYTES_MAX: usize = 4 << 10;
+/// Log records kept per canister, so that empty lines are bounded too.
+pub const LOG_RECORDS_MAX: usize = 1_000;
 /// Changes a canister's history keeps.
 pub const HISTORY_MAX: usize = 20;
 /// How long a reply is kept after a call ended; then its status is `done` until the request expires.
 pub const REPLY_RETENTION_NANOS: u64 = 5 * 60 * 1_000_000_000;
+/// Bytes of all outcomes kept together; beyond it the oldest become `done` early (bounds memory against large replies).
+pub const INGRESS_OUTCOME_BYTES_MAX: u64 = 1 << 30;
 /// Requests whose status is remembered; induction rejects beyond it (bounds the hottest structure's memory).
 pub const INGRESS_HISTORY_MAX: usize = 1_500_000;
 

@@ -1,0 +1,116 @@
+//! What of a value goes into the root: BLAKE3 over its canonical encoding, large parts by their own digests.
+
+use crate::{
+    Canister, Code, Message, RunStatus, Settings,
+    canister::{Change, LogRecord},
+    message::{CallContext, Callback},
+};
+use imbl::{OrdMap, Vector};
+use mains_types::{CanisterId, Digest32, UnixNanos};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// BLAKE3 over the postcard encoding.
+pub(super) fn of<T: Serialize + ?Sized>(value: &T) -> Digest32 {
+    let bytes = postcard::to_stdvec(value).expect("replicated values have an encoding");
+    *blake3::hash(&bytes).as_bytes()
+}
+
+/// A canister's digest: memories by the roots of their page trees, module and chunks by the hashes that name them.
+pub(super) fn canister(canister: &Canister) -> Digest32 {
+    // No `..`: whoever adds a field decides here how the root covers it.
+    let Canister {
+        id,
+        settings,
+        status,
+        code,
+        version,
+        created_at,
+        installed_at,
+        certified_data,
+        global_timer,
+        queue,
+        contexts,
+        callbacks,
+        next_context,
+        next_callback,
+        chunks,
+        log,
+        next_log,
+        history,
+        changes_count,
+        charged_until,
+        turn,
+    } = canister;
+    of(&Summary {
+        id,
+        settings,
+        status,
+        code: code.as_ref().map(summarise),
+        version: *version,
+        created_at: *created_at,
+        installed_at: *installed_at,
+        certified_data,
+        global_timer: *global_timer,
+        queue,
+        contexts,
+        callbacks,
+        next_context: *next_context,
+        next_callback: *next_callback,
+        chunks: chunks.keys().collect(),
+        log,
+        next_log: *next_log,
+        history,
+        changes_count: *changes_count,
+        charged_until: *charged_until,
+        turn: *turn,
+    })
+}
+
+fn summarise(code: &Code) -> CodeSummary<'_> {
+    // `sections` and `has_heartbeat` follow from the module, the module from its hash.
+    let Code { wasm: _, module_hash, heap, stable, stable_pages, sections: _, has_heartbeat: _ } = code;
+    CodeSummary {
+        module_hash,
+        heap: heap.pages.digest(),
+        heap_bytes: heap.bytes,
+        globals: &heap.globals,
+        stable: stable.digest(),
+        stable_pages: *stable_pages,
+    }
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    id: &'a CanisterId,
+    settings: &'a Settings,
+    status: &'a RunStatus,
+    code: Option<CodeSummary<'a>>,
+    version: u64,
+    created_at: UnixNanos,
+    installed_at: Option<UnixNanos>,
+    certified_data: &'a [u8],
+    global_timer: Option<UnixNanos>,
+    queue: &'a Vector<Arc<Message>>,
+    contexts: &'a OrdMap<u64, CallContext>,
+    callbacks: &'a OrdMap<u64, Callback>,
+    next_context: u64,
+    next_callback: u64,
+    chunks: Vec<&'a Digest32>,
+    log: &'a Vector<LogRecord>,
+    next_log: u64,
+    history: &'a Vector<Change>,
+    changes_count: u64,
+    charged_until: UnixNanos,
+    turn: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct CodeSummary<'a> {
+    module_hash: &'a Digest32,
+    heap: Digest32,
+    heap_bytes: u64,
+    globals: &'a [u64],
+    stable: Digest32,
+    stable_pages: u64,
+}

@@ -1,0 +1,58 @@
+//! The canonical form of a whole state: what checkpoints hold and what a replica that joins is sent.
+
+use super::{State, indexed_as};
+
+/// Why bytes are not a state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodingError {
+    /// They do not have the form of a state of this version.
+    #[error("not an encoded state: {0}")]
+    Malformed(String),
+    /// There is more after the state.
+    #[error("{0} bytes follow the encoded state")]
+    TrailingBytes(usize),
+    /// A replicated rule does not hold in it.
+    #[error("the encoded state contradicts itself: {0}")]
+    Inconsistent(String),
+}
+
+impl State {
+    /// The whole state, canonical: equal states have equal bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("a state has an encoding")
+    }
+
+    /// Restores an encoded state with its tree. Compare its [`State::root`] with a certified one before use.
+    ///
+    /// # Errors
+    /// The bytes are not what [`State::encode`] makes, or the ledger in them does not add up.
+    pub fn decode(bytes: &[u8]) -> Result<Self, EncodingError> {
+        let (mut state, rest) = postcard::take_from_bytes::<Self>(bytes).map_err(malformed)?;
+        if !rest.is_empty() {
+            return Err(EncodingError::TrailingBytes(rest.len()));
+        }
+        state.ledger.check_full().map_err(EncodingError::Inconsistent)?;
+        state.rebuild()?;
+        Ok(state)
+    }
+
+    /// Restores what is derived: indexes and tree.
+    fn rebuild(&mut self) -> Result<(), EncodingError> {
+        for (id, canister) in &self.canisters {
+            let (timer, has_heartbeat) = indexed_as(canister);
+            if *id != canister.id || canister.turn.is_some() == canister.queue.is_empty() {
+                return Err(EncodingError::Inconsistent(format!("canister {id} and its place do not fit")));
+            }
+            self.ready.extend(canister.turn.map(|turn| (turn, *id)));
+            self.timers.extend(timer.map(|timer| (timer, *id)));
+            self.heartbeats.extend(has_heartbeat.then_some(*id));
+        }
+        self.ingress.rebuild();
+        self.plant();
+        Ok(())
+    }
+}
+
+fn malformed(error: postcard::Error) -> EncodingError {
+    EncodingError::Malformed(error.to_string())
+}
