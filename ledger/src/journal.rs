@@ -60,16 +60,12 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// The canisters it concerns: payer and payee of a transfer, or the one metered.
-    pub fn canisters(&self) -> impl Iterator<Item = CanisterId> + use<> {
-        let of = |account: &Account| match account {
-            Account::Canister(id) => Some(*id),
-            _ => None,
-        };
+    /// The accounts whose owners it concerns: payer and payee of a transfer, or the canister metered.
+    pub fn accounts(&self) -> impl Iterator<Item = Account> + use<> {
         let (first, second) = match self {
-            Self::Transfer { from, to, .. } => (of(from), of(to).filter(|_| from != to)),
-            Self::Charge { canister, .. } | Self::InCalls { canister, .. } => (Some(*canister), None),
+            Self::Transfer { from, to, .. } => (*from, Some(*to).filter(|to| to != from)),
+            Self::Charge { canister, .. } | Self::InCalls { canister, .. } => (Account::Canister(*canister), None),
         };
-        first.into_iter().chain(second)
+        std::iter::once(first).chain(second)
     }
 }

@@ -1,1 +1,16 @@
-//! mains-store
+//! Durable files of one replica beside the consensus engine's own: checkpoints, history, and the directory they live in.
+//!
+//! Nothing here decides anything. [`FileCheckpoints`] keeps whole states, so that a restart replays only the tail of
+//! the chain; [`History`] is derived from blocks and may be lost; [`DataDir`] makes sure that one process, with the
+//! right key and for the right network, uses a directory. Spec: `specs/state.md`, `specs/ledger.md`.
+
+mod checkpoints;
+mod data_dir;
+mod error;
+mod files;
+mod history;
+
+pub use checkpoints::FileCheckpoints;
+pub use data_dir::{DATA_VERSION, DataDir};
+pub use error::StoreError;
+pub use history::{BlockRecord, BlockRow, History, HistoryReader};
