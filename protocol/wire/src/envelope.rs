@@ -131,8 +131,8 @@ impl Content {
 
     fn request_id(&self) -> RequestId {
         match self {
-            Self::Call(call) => request_hash::call_id("call", call),
-            Self::Query(query) => request_hash::call_id("query", query),
+            Self::Call(call) => request_hash::call_id(call),
+            Self::Query(query) => request_hash::query_id(query),
             Self::ReadState(request) => request_hash::read_state_id(request),
         }
     }

@@ -9,6 +9,7 @@ pub mod cbor;
 pub mod envelope;
 mod error;
 pub mod reply;
+pub mod request;
 pub mod request_hash;
 
 pub use cbor::{decode, encode};
@@ -17,4 +18,5 @@ pub use error::WireError;
 pub use reply::{
     call_rejected, call_replied, certificate, certificate_with_delegation, query_response, read_state, status,
 };
-pub use request_hash::query_response_hash;
+pub use request::encode_call;
+pub use request_hash::{call_id, query_response_hash};

@@ -18,8 +18,17 @@ struct CallMap<'a> {
     nonce: Option<&'a Bytes>,
 }
 
-/// The id of a call (`request_type` "call") or query ("query").
-pub(crate) fn call_id(request_type: &'static str, call: &Call) -> RequestId {
+/// The id of a call.
+pub fn call_id(call: &Call) -> RequestId {
+    method_id("call", call)
+}
+
+/// The id of a query.
+pub(crate) fn query_id(query: &Call) -> RequestId {
+    method_id("query", query)
+}
+
+fn method_id(request_type: &'static str, call: &Call) -> RequestId {
     hash_of_map(&CallMap {
         request_type,
         canister_id: &call.canister_id,
