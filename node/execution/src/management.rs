@@ -1,28 +1,79 @@
-//! The management canister, `aaaaa-aa`. PLACEHOLDER: the room's owner replaces this file.
+//! The management canister, `aaaaa-aa`: creates, installs, stops, shows and deletes canisters.
+//!
+//! Arguments and replies are the types of `ic-management-canister-types`, never written by hand: clients decode fields that
+//! the written specification does not have yet. A method changes the state freely and returns a refusal if it cannot go on;
+//! the caller then undoes what it changed. Spec: `specs/interface.md`, "Management canister".
+
+mod chunks;
+pub(crate) mod codec;
+mod install;
+pub(crate) mod lifecycle;
+mod methods;
+pub(crate) mod module;
+pub(crate) mod refusal;
+pub(crate) mod settings;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub use methods::{ingress_target, inspect};
 
 use crate::calls::{Outcome, SystemCall};
-use mains_state::State;
-use mains_types::{CanisterId, ErrorCode, Principal, Reject, RejectCode};
+use mains_state::{CallOrigin, State};
+use mains_types::{Principal, Reject};
+use methods::{Callers, Method};
 
 /// Answers a call.
 pub(crate) fn call(call: &mut SystemCall<'_>) -> Outcome {
-    Outcome::Reject(unknown(call.method))
+    match dispatch(call) {
+        Ok(Some(reply)) => Outcome::Reply(reply),
+        Ok(None) => Outcome::Later,
+        Err(reject) => Outcome::Reject(reject),
+    }
 }
 
 /// Answers a call that was made as a query.
-pub(crate) fn query(_state: &State, _sender: Principal, method: &str, _argument: &[u8]) -> Result<Vec<u8>, Reject> {
-    Err(unknown(method))
-}
-
-/// The canister that a client's call is about, `None` for a method that is about none.
 ///
 /// # Errors
-/// The method does not exist for clients or the argument does not decode.
-pub fn ingress_target(_method: &str, _argument: &[u8]) -> Result<Option<CanisterId>, Reject> {
-    Ok(None)
+/// The refusal, also for methods that are no queries.
+pub(crate) fn query(state: &State, sender: Principal, method: &str, argument: &[u8]) -> Result<Vec<u8>, Reject> {
+    match Method::parse(method)? {
+        Method::CanisterStatus => status::canister_status(state, &sender, argument),
+        Method::FetchCanisterLogs => status::fetch_canister_logs(state, &sender, argument),
+        Method::CanisterMetrics => status::canister_metrics(state, &sender, argument),
+        _ => Err(refusal::no_query(method)),
+    }
 }
 
-fn unknown(method: &str) -> Reject {
-    let text = format!("Management canister has no method '{method}'");
-    Reject::new(RejectCode::DestinationInvalid, ErrorCode::CanisterMethodNotFound, text)
+/// The reply, or `None` if it comes later.
+fn dispatch(call: &mut SystemCall<'_>) -> Result<Option<Vec<u8>>, Reject> {
+    let method = Method::parse(call.method)?;
+    let is_client = matches!(call.origin, CallOrigin::Ingress { .. });
+    if is_client && method.callers() != Callers::All {
+        return Err(refusal::canisters_only(call.method));
+    }
+    let (sender, argument) = (call.sender, call.argument);
+    let reply = match method {
+        Method::CreateCanister => lifecycle::create_canister(call)?,
+        Method::ProvisionalCreateCanisterWithCycles => lifecycle::provisional_create(call)?,
+        Method::ProvisionalTopUpCanister => lifecycle::provisional_top_up(call)?,
+        Method::UpdateSettings => lifecycle::update_settings(call)?,
+        Method::UninstallCode => lifecycle::uninstall_code(call)?,
+        Method::StartCanister => lifecycle::start_canister(call)?,
+        Method::StopCanister => return lifecycle::stop_canister(call),
+        Method::DeleteCanister => lifecycle::delete_canister(call)?,
+        Method::DepositCycles => lifecycle::deposit_cycles(call)?,
+        Method::RawRand => codec::encode(&serde_bytes::ByteBuf::from(call.random.next())),
+        Method::InstallCode => install::install_code(call)?,
+        Method::InstallChunkedCode => install::install_chunked_code(call)?,
+        Method::UploadChunk => chunks::upload_chunk(call)?,
+        Method::StoredChunks => chunks::stored_chunks(call)?,
+        Method::ClearChunkStore => chunks::clear_chunk_store(call)?,
+        Method::CanisterStatus => status::canister_status(call.state, &sender, argument)?,
+        Method::CanisterInfo => status::canister_info(call.state, argument)?,
+        Method::CanisterMetadata => status::canister_metadata(call.state, &sender, argument)?,
+        Method::CanisterMetrics => status::canister_metrics(call.state, &sender, argument)?,
+        Method::FetchCanisterLogs => status::fetch_canister_logs(call.state, &sender, argument)?,
+    };
+    Ok(Some(reply))
 }

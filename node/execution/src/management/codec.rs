@@ -1,0 +1,58 @@
+//! Candid in and out, with bounds: nothing a caller sends can cost more than a multiple of its length.
+
+use super::refusal;
+use candid::{
+    CandidType, DecoderConfig, Nat,
+    utils::{ArgumentDecoder, decode_args_with_config},
+};
+use mains_types::{Cycles, Reject};
+
+/// Decoding work granted to every argument, however short: type tables and numbers.
+const BASE_QUOTA: usize = 1_000_000;
+/// Decoding work granted for each byte: a blob read element by element takes a few units each.
+const BYTE_QUOTA: usize = 16;
+
+/// Decodes the arguments of a call.
+///
+/// # Errors
+/// [`refusal::undecodable`]: not the types of `method`, or out of proportion.
+pub(crate) fn decode<'a, T: ArgumentDecoder<'a>>(method: &str, argument: &'a [u8]) -> Result<T, Reject> {
+    let quota = BASE_QUOTA + argument.len().saturating_mul(BYTE_QUOTA);
+    let mut config = DecoderConfig::new();
+    config.set_decoding_quota(quota).set_skipping_quota(quota).set_full_error_message(false);
+    decode_args_with_config(argument, &config).map_err(|_| refusal::undecodable(method))
+}
+
+/// Encodes the one value of a reply.
+pub(crate) fn encode<T: CandidType>(value: &T) -> Vec<u8> {
+    candid::encode_args((value,)).expect("a reply's type is known to candid")
+}
+
+/// The reply without a value.
+pub(crate) fn encode_nothing() -> Vec<u8> {
+    candid::encode_args(()).expect("no value encodes")
+}
+
+/// A `nat` as u64.
+///
+/// # Errors
+/// [`refusal::payload`] naming `what` if it is above `most`.
+pub(crate) fn word(what: &str, value: &Nat, most: u64) -> Result<u64, Reject> {
+    match u64::try_from(&value.0) {
+        Ok(number) if number <= most => Ok(number),
+        _ => Err(refusal::payload(format!("{what} is at most {most}."))),
+    }
+}
+
+/// A `nat` as an amount.
+///
+/// # Errors
+/// [`refusal::payload`] naming `what` if it does not fit 128 bits.
+pub(crate) fn cycles(what: &str, value: &Nat) -> Result<Cycles, Reject> {
+    u128::try_from(&value.0).map(Cycles).map_err(|_| refusal::payload(format!("{what} does not fit in 128 bits.")))
+}
+
+/// An amount as a `nat`.
+pub(crate) fn nat(amount: Cycles) -> Nat {
+    Nat::from(amount.get())
+}

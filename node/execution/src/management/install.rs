@@ -1,0 +1,155 @@
+//! Installing, reinstalling and upgrading: all hooks run on a draft that takes the canister's place if they succeed.
+
+use super::{chunks, codec, lifecycle, module, refusal};
+use crate::{
+    calls::SystemCall,
+    engine::{ModuleInfo, SectionVisibility},
+    hooks::{Hook, run_hook},
+    traps,
+};
+use ic_management_canister_types as ic;
+use mains_state::{Canister, ChangeKind, Code, Heap, PageTree, Section};
+use mains_types::{CanisterId, Digest32, Reject};
+use std::sync::Arc;
+
+/// `install_code`.
+pub(super) fn install_code(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject> {
+    let (args,) = codec::decode::<(ic::InstallCodeArgs,)>(call.method, call.argument)?;
+    lifecycle::controlled(call, &args.canister_id)?;
+    install(call, &args.canister_id, args.mode, &args.wasm_module, &args.arg)
+}
+
+/// `install_chunked_code`.
+pub(super) fn install_chunked_code(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject> {
+    let (args,) = codec::decode::<(ic::InstallChunkedCodeArgs,)>(call.method, call.argument)?;
+    lifecycle::controlled(call, &args.target_canister)?;
+    let store = args.store_canister.unwrap_or(args.target_canister);
+    if store != args.target_canister {
+        chunks::require_store_access(call, &store, &call.sender)?;
+    }
+    let module = chunks::assemble(call, &store, &args)?;
+    install(call, &args.target_canister, args.mode, &module, &args.arg)
+}
+
+/// A module that the engine has accepted.
+struct Module {
+    wasm: Arc<serde_bytes::ByteBuf>,
+    hash: Digest32,
+    info: Arc<ModuleInfo>,
+}
+
+fn install(
+    call: &mut SystemCall<'_>,
+    id: &CanisterId,
+    mode: ic::CanisterInstallMode,
+    uploaded: &[u8],
+    argument: &[u8],
+) -> Result<Vec<u8>, Reject> {
+    let mut draft = lifecycle::controlled(call, id)?.clone();
+    match (&mode, &draft.code) {
+        (ic::CanisterInstallMode::Install, Some(_)) => return Err(refusal::not_empty(id)),
+        (ic::CanisterInstallMode::Upgrade(_), None) => return Err(refusal::no_code(id)),
+        _ => {}
+    }
+    let module = accept_module(call, uploaded)?;
+    let mode = match mode {
+        ic::CanisterInstallMode::Install => install_fresh(call, &mut draft, &module, argument).map(|()| "install"),
+        ic::CanisterInstallMode::Reinstall => install_fresh(call, &mut draft, &module, argument).map(|()| "reinstall"),
+        ic::CanisterInstallMode::Upgrade(flags) => {
+            upgrade(call, &mut draft, &module, flags.unwrap_or_default(), argument).map(|()| "upgrade")
+        }
+    }?;
+    draft.version += 1;
+    draft.installed_at = Some(call.state.time);
+    draft.record_change(call.state.time, call.sender, ChangeKind::Deployment(mode.into(), module.hash));
+    call.state.replace_canister(draft);
+    Ok(codec::encode_nothing())
+}
+
+fn accept_module(call: &mut SystemCall<'_>, uploaded: &[u8]) -> Result<Module, Reject> {
+    let hash = module::hash(uploaded);
+    let wasm = module::unpack(uploaded)?.into_owned();
+    let info = call.engine.module(&wasm).map_err(refusal::invalid_module)?;
+    call.compiled = call.compiled.saturating_add(info.compile_instructions);
+    Ok(Module { wasm: Arc::new(wasm.into()), hash, info })
+}
+
+/// The module on empty memories; then start function and `canister_init`.
+fn install_fresh(call: &mut SystemCall<'_>, draft: &mut Canister, module: &Module, argument: &[u8]) -> Result<(), Reject> {
+    let heap = instantiate(call, draft, module)?;
+    draft.code = Some(code(module, heap, PageTree::default(), 0));
+    draft.certified_data.clear();
+    draft.global_timer = None;
+    run_hook(call, draft, Hook::Start, &[])?;
+    run_hook(call, draft, Hook::Init, argument)
+}
+
+/// `canister_pre_upgrade` of the old module; then start function and `canister_post_upgrade` of the new one, on the stable
+/// memory that the old one left and on its heap too if that is asked for.
+fn upgrade(
+    call: &mut SystemCall<'_>,
+    draft: &mut Canister,
+    module: &Module,
+    flags: ic::UpgradeFlags,
+    argument: &[u8],
+) -> Result<(), Reject> {
+    let keeps_heap = keeps_heap(call, draft, module, flags)?;
+    if flags.skip_pre_upgrade != Some(true) {
+        run_hook(call, draft, Hook::PreUpgrade, &[])?;
+    }
+    let mut heap = instantiate(call, draft, module)?;
+    let Some(old) = draft.code.take() else { return Err(refusal::no_code(&draft.id)) };
+    if keeps_heap {
+        heap = Heap { bytes: heap.bytes.max(old.heap.bytes), pages: old.heap.pages, globals: heap.globals };
+    }
+    draft.code = Some(code(module, heap, old.stable, old.stable_pages));
+    draft.global_timer = None;
+    run_hook(call, draft, Hook::Start, &[])?;
+    run_hook(call, draft, Hook::PostUpgrade, argument)
+}
+
+/// Whether the upgrade keeps the heap. A canister whose heap is made to be kept is not upgraded unless the request says
+/// what becomes of it, so that no tool drops it unawares.
+fn keeps_heap(call: &SystemCall<'_>, draft: &Canister, module: &Module, flags: ic::UpgradeFlags) -> Result<bool, Reject> {
+    match flags.wasm_memory_persistence {
+        Some(ic::WasmMemoryPersistence::Keep) if module.info.orthogonal_persistence => Ok(true),
+        Some(ic::WasmMemoryPersistence::Keep) => Err(refusal::invalid_module(
+            "an upgrade that keeps the heap needs a module with the private custom section enhanced-orthogonal-persistence",
+        )),
+        Some(ic::WasmMemoryPersistence::Replace) => Ok(false),
+        None => {
+            let old = draft.code.as_ref().and_then(|code| call.engine.module(&code.wasm).ok());
+            if old.is_some_and(|info| info.orthogonal_persistence) {
+                return Err(refusal::payload(
+                    "Missing upgrade option: enhanced orthogonal persistence requires the `wasm_memory_persistence` upgrade option.",
+                ));
+            }
+            Ok(false)
+        }
+    }
+}
+
+fn instantiate(call: &SystemCall<'_>, draft: &Canister, module: &Module) -> Result<Heap, Reject> {
+    let heap = call.engine.instantiate(&module.wasm).map_err(|trap| traps::reject(&draft.id, &trap))?;
+    let limit = draft.settings.wasm_memory_limit;
+    if limit != 0 && heap.bytes > limit {
+        return Err(refusal::heap_too_large(&draft.id, heap.bytes, limit));
+    }
+    Ok(heap)
+}
+
+fn code(module: &Module, heap: Heap, stable: PageTree, stable_pages: u64) -> Code {
+    let section = |(name, (visibility, content)): (&String, &(SectionVisibility, Vec<u8>))| {
+        let is_public = *visibility == SectionVisibility::Public;
+        (name.clone(), Section { is_public, content: Arc::new(content.clone().into()) })
+    };
+    Code {
+        wasm: module.wasm.clone(),
+        module_hash: module.hash,
+        heap,
+        stable,
+        stable_pages,
+        sections: module.info.sections.iter().map(section).collect(),
+        has_heartbeat: module.info.hooks.contains("canister_heartbeat"),
+    }
+}

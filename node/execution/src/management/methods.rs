@@ -1,0 +1,181 @@
+//! Which methods there are, who may call them, and whom a request is about.
+
+use super::{codec, refusal, settings};
+use candid::{CandidType, Deserialize};
+use ic_management_canister_types as ic;
+use mains_state::State;
+use mains_types::{CanisterId, Principal, Reject};
+
+/// The methods offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    CreateCanister,
+    UpdateSettings,
+    InstallCode,
+    UploadChunk,
+    StoredChunks,
+    ClearChunkStore,
+    InstallChunkedCode,
+    UninstallCode,
+    StartCanister,
+    StopCanister,
+    DeleteCanister,
+    CanisterStatus,
+    CanisterInfo,
+    CanisterMetadata,
+    CanisterMetrics,
+    DepositCycles,
+    RawRand,
+    FetchCanisterLogs,
+    ProvisionalCreateCanisterWithCycles,
+    ProvisionalTopUpCanister,
+}
+
+/// Who may call a method as an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Callers {
+    /// Clients and canisters.
+    All,
+    /// Canisters.
+    Canisters,
+    /// Nobody: it is a query, or canisters may call it in replicated mode.
+    CanistersAndQueries,
+}
+
+impl Method {
+    /// The method with this name.
+    ///
+    /// # Errors
+    /// The refusal, which says why if the Internet Computer has it.
+    pub(crate) fn parse(name: &str) -> Result<Self, Reject> {
+        Ok(match name {
+            "create_canister" => Self::CreateCanister,
+            "update_settings" => Self::UpdateSettings,
+            "install_code" => Self::InstallCode,
+            "upload_chunk" => Self::UploadChunk,
+            "stored_chunks" => Self::StoredChunks,
+            "clear_chunk_store" => Self::ClearChunkStore,
+            "install_chunked_code" => Self::InstallChunkedCode,
+            "uninstall_code" => Self::UninstallCode,
+            "start_canister" => Self::StartCanister,
+            "stop_canister" => Self::StopCanister,
+            "delete_canister" => Self::DeleteCanister,
+            "canister_status" => Self::CanisterStatus,
+            "canister_info" => Self::CanisterInfo,
+            "canister_metadata" => Self::CanisterMetadata,
+            "canister_metrics" => Self::CanisterMetrics,
+            "deposit_cycles" => Self::DepositCycles,
+            "raw_rand" => Self::RawRand,
+            "fetch_canister_logs" => Self::FetchCanisterLogs,
+            "provisional_create_canister_with_cycles" => Self::ProvisionalCreateCanisterWithCycles,
+            "provisional_top_up_canister" => Self::ProvisionalTopUpCanister,
+            _ => return Err(not_offered(name)),
+        })
+    }
+
+    pub(crate) const fn callers(self) -> Callers {
+        match self {
+            Self::CreateCanister | Self::CanisterInfo | Self::DepositCycles | Self::RawRand | Self::CanisterMetadata => {
+                Callers::Canisters
+            }
+            Self::FetchCanisterLogs => Callers::CanistersAndQueries,
+            _ => Callers::All,
+        }
+    }
+
+    /// Whether only controllers may call it; `canister_status` has a rule of its own.
+    const fn is_for_controllers(self) -> bool {
+        matches!(
+            self,
+            Self::UpdateSettings
+                | Self::InstallCode
+                | Self::UploadChunk
+                | Self::StoredChunks
+                | Self::ClearChunkStore
+                | Self::InstallChunkedCode
+                | Self::UninstallCode
+                | Self::StartCanister
+                | Self::StopCanister
+                | Self::DeleteCanister
+        )
+    }
+}
+
+/// The field by which most methods name their target; the others are skipped.
+#[derive(CandidType, Deserialize)]
+struct Target {
+    canister_id: CanisterId,
+}
+
+/// The same for `install_chunked_code`.
+#[derive(CandidType, Deserialize)]
+struct ChunkedTarget {
+    target_canister: CanisterId,
+}
+
+/// The canister that a client's call of the management canister is about: its effective canister id, and who pays.
+/// `None` for a call that is about none (`provisional_create_canister_with_cycles`).
+///
+/// # Errors
+/// No such method, not for clients, or the argument does not decode. A function of the arguments only.
+pub fn ingress_target(method: &str, argument: &[u8]) -> Result<Option<CanisterId>, Reject> {
+    let known = Method::parse(method)?;
+    if known.callers() != Callers::All {
+        return Err(refusal::canisters_only(method));
+    }
+    target(known, method, argument)
+}
+
+/// Whether this replica should take a client's call: target, sender, network. The call itself checks again.
+///
+/// # Errors
+/// What the call would be rejected with.
+pub fn inspect(state: &State, sender: &Principal, method: &str, argument: &[u8]) -> Result<(), Reject> {
+    let known = Method::parse(method)?;
+    let is_provisional =
+        matches!(known, Method::ProvisionalCreateCanisterWithCycles | Method::ProvisionalTopUpCanister);
+    if is_provisional && !state.subnet.is_test {
+        return Err(refusal::test_networks_only(method));
+    }
+    let Some(id) = ingress_target(method, argument)? else { return Ok(()) };
+    let canister = state.canister(&id).ok_or_else(|| refusal::not_found(&id))?;
+    let is_allowed = match known {
+        Method::CanisterStatus | Method::CanisterMetrics => {
+            settings::may_read(&canister.settings, &canister.settings.status_visibility, sender)
+        }
+        known if known.is_for_controllers() => canister.is_controlled_by(sender),
+        _ => true,
+    };
+    if is_allowed { Ok(()) } else { Err(refusal::not_controller(&id, sender, method)) }
+}
+
+fn target(known: Method, name: &str, argument: &[u8]) -> Result<Option<CanisterId>, Reject> {
+    match known {
+        Method::CreateCanister | Method::RawRand => Ok(None),
+        Method::ProvisionalCreateCanisterWithCycles => {
+            let (ic::ProvisionalCreateCanisterWithCyclesArgs { .. },) = codec::decode(name, argument)?;
+            Ok(None)
+        }
+        Method::InstallChunkedCode => {
+            codec::decode(name, argument).map(|(ChunkedTarget { target_canister },)| Some(target_canister))
+        }
+        _ => codec::decode(name, argument).map(|(Target { canister_id },)| Some(canister_id)),
+    }
+}
+
+fn not_offered(name: &str) -> Reject {
+    let why = match name {
+        "ecdsa_public_key" | "sign_with_ecdsa" | "schnorr_public_key" | "sign_with_schnorr" | "vetkd_public_key"
+        | "vetkd_derive_key" => "this network holds no threshold keys for canisters",
+        "http_request" | "flexible_http_request" => "canisters cannot make HTTP requests yet",
+        "take_canister_snapshot" | "load_canister_snapshot" | "list_canister_snapshots" | "delete_canister_snapshot"
+        | "read_canister_snapshot_metadata" | "read_canister_snapshot_data" | "upload_canister_snapshot_metadata"
+        | "upload_canister_snapshot_data" => "there are no snapshots yet",
+        "node_metrics_history" | "subnet_info" | "subnet_metrics" | "list_canisters" => {
+            "ask the network's own interface under /api/mains/v1"
+        }
+        name if name.starts_with("bitcoin_") => "this network does not follow Bitcoin",
+        _ => return refusal::no_method("The management canister", name),
+    };
+    refusal::not_offered(name, why)
+}

@@ -1,0 +1,113 @@
+//! Every reason for which the management canister and the built-in canisters refuse: one place for code and sentence.
+
+use mains_types::{CanisterId, ErrorCode, Principal, Reject, RejectCode};
+
+/// The argument does not decode.
+pub(crate) fn undecodable(method: &str) -> Reject {
+    payload(format!("The argument of {method} does not decode as the interface's types."))
+}
+
+/// The argument decodes but does not fit.
+pub(crate) fn payload(message: impl Into<String>) -> Reject {
+    Reject::new(RejectCode::CanisterReject, ErrorCode::InvalidManagementPayload, message)
+}
+
+/// There is no such method.
+pub(crate) fn no_method(callee: &str, method: &str) -> Reject {
+    let message = format!("{callee} has no method {method:?}.");
+    Reject::new(RejectCode::DestinationInvalid, ErrorCode::CanisterMethodNotFound, message)
+}
+
+/// The method exists on the Internet Computer and not here.
+pub(crate) fn not_offered(method: &str, why: &str) -> Reject {
+    let message = format!("The management canister does not offer {method}: {why}.");
+    Reject::new(RejectCode::DestinationInvalid, ErrorCode::CanisterMethodNotFound, message)
+}
+
+/// The method cannot be called by a client.
+pub(crate) fn canisters_only(method: &str) -> Reject {
+    let message = format!("{method} can only be called by canisters.");
+    Reject::new(RejectCode::CanisterReject, ErrorCode::InvalidManagementPayload, message)
+}
+
+/// The canister does not exist.
+pub(crate) fn not_found(id: &CanisterId) -> Reject {
+    Reject::new(RejectCode::DestinationInvalid, ErrorCode::CanisterNotFound, format!("Canister {id} not found."))
+}
+
+/// The caller is no controller.
+pub(crate) fn not_controller(id: &CanisterId, caller: &Principal, method: &str) -> Reject {
+    let message = format!("Only controllers of canister {id} can call {method}; {caller} is none.");
+    Reject::new(RejectCode::CanisterError, ErrorCode::CanisterInvalidController, message)
+}
+
+/// The caller may not read this.
+pub(crate) fn not_visible(id: &CanisterId, caller: &Principal, what: &str) -> Reject {
+    let message = format!("{caller} is not allowed to read the {what} of canister {id}.");
+    Reject::new(RejectCode::CanisterError, ErrorCode::CanisterInvalidController, message)
+}
+
+/// Not enough cycles were attached or owned.
+pub(crate) fn out_of_cycles(message: impl Into<String>) -> Reject {
+    Reject::new(RejectCode::SysTransient, ErrorCode::CanisterOutOfCycles, message)
+}
+
+/// The canister has code already.
+pub(crate) fn not_empty(id: &CanisterId) -> Reject {
+    let message = format!("Canister {id} has code already; install with mode reinstall or upgrade.");
+    Reject::new(RejectCode::CanisterError, ErrorCode::CanisterNonEmpty, message)
+}
+
+/// The canister has no code.
+pub(crate) fn no_code(id: &CanisterId) -> Reject {
+    let message = format!("Canister {id} has no code installed.");
+    Reject::new(RejectCode::CanisterError, ErrorCode::CanisterWasmModuleNotFound, message)
+}
+
+/// The module breaks a rule.
+pub(crate) fn invalid_module(rule: impl std::fmt::Display) -> Reject {
+    let message = format!("Canister's Wasm module is not valid: {rule}.");
+    Reject::new(RejectCode::CanisterError, ErrorCode::CanisterInvalidModule, message)
+}
+
+/// The canister must be stopped first.
+pub(crate) fn not_stopped(id: &CanisterId) -> Reject {
+    let message = format!("Canister {id} must be stopped before it is deleted.");
+    Reject::new(RejectCode::CanisterError, ErrorCode::CanisterNotStopped, message)
+}
+
+/// The operation is for test networks.
+pub(crate) fn test_networks_only(method: &str) -> Reject {
+    let message = format!("{method} exists on test networks only.");
+    Reject::new(RejectCode::CanisterReject, ErrorCode::InvalidManagementPayload, message)
+}
+
+/// No more canister ids.
+pub(crate) fn subnet_full() -> Reject {
+    let message = "The subnet has handed out all of its canister ids.";
+    Reject::new(RejectCode::SysTransient, ErrorCode::SubnetOversubscribed, message)
+}
+
+/// The method is no query.
+pub(crate) fn no_query(method: &str) -> Reject {
+    let message = format!("{method} cannot be called as a query.");
+    Reject::new(RejectCode::DestinationInvalid, ErrorCode::CanisterMethodNotFound, message)
+}
+
+/// The canister whose stop somebody waits for was started.
+pub(crate) fn started(id: &CanisterId) -> Reject {
+    let message = format!("Canister {id} was started before it had stopped.");
+    Reject::new(RejectCode::CanisterError, ErrorCode::CanisterStopping, message)
+}
+
+/// The canister that works on a call lost its code or was deleted.
+pub(crate) fn uninstalled(id: &CanisterId) -> Reject {
+    let message = format!("Canister {id} was uninstalled before it answered.");
+    Reject::new(RejectCode::CanisterReject, ErrorCode::CanisterWasmModuleNotFound, message)
+}
+
+/// The heap is larger than the settings allow.
+pub(crate) fn heap_too_large(id: &CanisterId, bytes: u64, limit: u64) -> Reject {
+    let message = format!("The heap of canister {id} begins with {bytes} bytes, its wasm_memory_limit is {limit}.");
+    Reject::new(RejectCode::CanisterError, ErrorCode::CanisterOutOfMemory, message)
+}
