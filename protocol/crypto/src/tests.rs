@@ -8,7 +8,7 @@ use mains_types::{
     CanisterId, ErrorCode, Principal, Reject, RejectCode, RequestId, UnixNanos, ids::canister_id, limits,
 };
 use mains_wire::{Call, Envelope};
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 const NOW: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
 const MINUTE: u64 = 60 * UnixNanos::SECOND;
@@ -147,6 +147,33 @@ fn genuine_requests_of_every_kind_of_key_are_accepted() {
             (user.principal(), &[vec![b"time".to_vec()]][..], None)
         );
     }
+}
+
+/// Recorded from @icp-sdk/core 6.1.0: first the time, then requests by name, in hex.
+const RECORDED: &str = include_str!("../testdata/icp-sdk-core-6.1.0.txt");
+
+#[test]
+fn requests_of_the_stock_browser_client_are_accepted() {
+    let (time, requests) = RECORDED.split_once('\n').unwrap();
+    let now = UnixNanos(time.parse().unwrap());
+    let mut senders = BTreeSet::new();
+    for (name, hex) in requests.lines().map(|line| line.split_once(' ').unwrap()) {
+        let bytes: Vec<u8> =
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+        let envelope = Envelope::parse(&bytes).unwrap();
+        senders.insert(envelope.content.sender());
+        let late = now.saturating_add_nanos(24 * 60 * MINUTE);
+        match name.split_once(':').unwrap().1 {
+            "call" => {
+                assert!(verify_call(envelope.clone(), now).is_ok(), "{name}");
+                assert!(verify_call(envelope, late).is_err(), "{name}");
+            }
+            "query" => assert!(verify_query(envelope, now).is_ok(), "{name}"),
+            _ => assert!(verify_read_state(envelope, now).is_ok(), "{name}"),
+        }
+    }
+    // Anonymous, Ed25519, secp256k1 and P-256; the last two also through delegations.
+    assert_eq!((senders.len(), requests.lines().count()), (4, 18));
 }
 
 #[test]
