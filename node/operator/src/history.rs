@@ -1,7 +1,7 @@
 //! Writes what blocks did into the node's history, on a thread of its own.
 
 use mains_replica::{BlockSummary, Observer};
-use mains_store::History;
+use mains_store::{BlockRecord, History};
 use std::sync::mpsc;
 
 /// Blocks that wait to be written; execution waits beyond it.
@@ -19,7 +19,7 @@ impl HistoryWriter {
             .name("history".into())
             .spawn(move || {
                 while let Ok(block) = queue.recv() {
-                    if let Err(error) = history.record(&block) {
+                    if let Err(error) = history.record(&record(&block)) {
                         // Derived data: the node goes on, the gap is filled when the chain is replayed.
                         tracing::error!(%error, height = %block.height, "cannot write history");
                     }
@@ -33,5 +33,17 @@ impl HistoryWriter {
 impl Observer for HistoryWriter {
     fn executed(&self, summary: BlockSummary) {
         let _ = self.blocks.send(summary);
+    }
+}
+
+fn record(block: &BlockSummary) -> BlockRecord {
+    BlockRecord {
+        height: block.height,
+        time: block.time,
+        digest: block.digest,
+        root: block.root,
+        calls_count: block.calls_count,
+        calls_bytes: block.calls_bytes,
+        entries: block.entries.clone(),
     }
 }

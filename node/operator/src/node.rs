@@ -58,7 +58,7 @@ pub fn run(dir: &Path) -> Result<(), OperatorError> {
     telemetry::start(&config.log);
     telemetry::exit_on_panic();
     let prepared = prepare(dir, config)?;
-    let storage = prepared.data.consensus();
+    let storage = prepared.data.chain();
     let runtime_config =
         runtime::Config::new().with_worker_threads(RUNTIME_THREADS).with_storage_directory(storage);
     runtime::Runner::new(runtime_config).start(|context| serve(context, prepared))

@@ -176,7 +176,7 @@ fn decode(inner: &Inner, block: &Block) -> mains_execution::Block {
         .filter_map(|raw| match inner.pool.verified(raw) {
             Some(call) => Some(execution_call(&call)),
             None => {
-                let envelope = Envelope::parse(raw).ok()?;
+                let envelope = Envelope::from_bytes(raw.clone()).ok()?;
                 let bytes = raw.len() as u64;
                 match envelope.content {
                     Content::Call(call) => Some(mains_execution::Call {

@@ -202,7 +202,7 @@ impl Inner {
     fn request_ids(&self, block: &Block) -> Vec<RequestId> {
         let id = |raw: &bytes::Bytes| match self.pool.verified(raw) {
             Some(call) => Some(call.request_id()),
-            None => mains_wire::Envelope::parse(raw).ok().map(|envelope| envelope.request_id),
+            None => mains_wire::Envelope::from_bytes(raw.clone()).ok().map(|envelope| envelope.request_id),
         };
         block.ingress().iter().filter_map(id).collect()
     }
@@ -290,7 +290,7 @@ impl ReplicaHandle {
             .run(move || mains_execution::inspect(&*engine, &view.state, &input))
             .await?
             .map_err(SubmitError::Rejected)?;
-        let raw = bytes::Bytes::copy_from_slice(call.raw());
+        let raw = call.raw().clone();
         if self.0.pool.insert(call)? {
             (self.0.push)(raw);
         }

@@ -61,7 +61,7 @@ impl Pool {
         if calls.by_id.contains_key(&id) {
             return Ok(false);
         }
-        let raw = Bytes::copy_from_slice(call.raw());
+        let raw = call.raw().clone();
         let of_canister = calls.per_canister.get(&call.canister_id()).copied().unwrap_or(0);
         if calls.by_id.len() >= CALLS_MAX
             || calls.bytes + raw.len() > BYTES_MAX

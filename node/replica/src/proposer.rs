@@ -72,7 +72,9 @@ impl<E: Clock> Proposer<E> {
                 return;
             }
             // Queued messages or a due timer need a block as much as a client does.
-            let due = self.inner.latest_executed(parent.height()).and_then(|state| state.work_due_at());
+            let due = self.inner.latest_executed(parent.height()).and_then(|state| {
+                if state.has_work() { Some(now) } else { state.next_timer() }
+            });
             if !full && due.is_some_and(|due| due <= now) {
                 return;
             }
@@ -120,10 +122,12 @@ impl<E: Clock> Payloads for Proposer<E> {
         let mut seen = HashSet::new();
         for raw in block.ingress() {
             let id = match self.inner.pool.verified(raw) {
-                Some(call) if in_window(call.ingress_expiry(), block.time()) => call.request_id(),
-                Some(_) => return Verdict::Invalid("a call's expiry does not fit the block's time".into()),
+                Some(call) => match call.check_at_block(block.time()) {
+                    Ok(()) => call.request_id(),
+                    Err(error) => return Verdict::Invalid(error.to_string()),
+                },
                 None => {
-                    let checked = Envelope::parse(raw)
+                    let checked = Envelope::from_bytes(raw.clone())
                         .map_err(|error| error.to_string())
                         .and_then(|envelope| {
                             mains_crypto::verify_call_at_block(envelope, block.time()).map_err(|error| error.to_string())
@@ -149,9 +153,4 @@ impl<E: Clock> Payloads for Proposer<E> {
     fn finalized(&mut self, height: mains_types::Height) {
         self.inner.finalized.fetch_max(height.get(), Ordering::Relaxed);
     }
-}
-
-/// The same window that `verify_call_at_block` checks.
-fn in_window(expiry: UnixNanos, time: UnixNanos) -> bool {
-    expiry > time && expiry.nanos_since(time) <= limits::INGRESS_EXPIRY_MAX_NANOS + limits::INGRESS_EXPIRY_DRIFT_NANOS
 }

@@ -48,7 +48,7 @@ fn take(inner: &Inner, raw: &Bytes) -> Result<(), String> {
     if inner.pool.verified(raw).is_some() {
         return Ok(());
     }
-    let envelope = Envelope::parse(raw).map_err(|error| error.to_string())?;
+    let envelope = Envelope::from_bytes(raw.clone()).map_err(|error| error.to_string())?;
     let call = mains_crypto::verify_call(envelope, (inner.now)()).map_err(|error| error.to_string())?;
     if !inner.is_known(&call.request_id())
         && let Err(PoolFull) = inner.pool.insert(call)

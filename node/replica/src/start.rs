@@ -134,7 +134,7 @@ where
             subnet: state.subnet.id,
             root_key_der: state.subnet.public_key_der.clone(),
             members: state.subnet.nodes.keys().copied().collect(),
-            threshold: chain_key.threshold(),
+            threshold: chain_key.threshold() as u32,
         },
         key: config.key.clone(),
         engine: config.engine,
