@@ -103,7 +103,7 @@ pub struct Code {
     /// Size of stable memory in Wasm pages of 64 KiB.
     pub stable_pages: u64,
     /// The module's `icp:` custom sections by name. A function of the module.
-    pub sections: BTreeMap<String, Section>,
+    pub sections: Arc<BTreeMap<String, Section>>,
     /// Whether the module exports `canister_heartbeat`. A function of the module.
     pub has_heartbeat: bool,
 }
@@ -184,11 +184,15 @@ pub struct Canister {
     pub certified_data: Vec<u8>,
     /// When its timer is due.
     pub global_timer: Option<UnixNanos>,
-    /// Messages that wait, oldest first.
+    /// Messages that wait, oldest first. Changed only by [`crate::State::enqueue`] and its siblings.
     pub queue: Vector<Arc<Message>>,
+    /// Bytes of all messages that wait.
+    pub queue_bytes: u64,
+    /// Whether a heartbeat waits, so that there is never more than one.
+    pub heartbeat_waits: bool,
     /// Calls it works on, by id.
     pub contexts: OrdMap<u64, CallContext>,
-    /// Calls it made, by callback id.
+    /// Calls it made, by callback id. Changed only by [`crate::State::insert_callback`] and [`crate::State::take_callback`].
     pub callbacks: OrdMap<u64, Callback>,
     /// The next context id.
     pub next_context: u64,
@@ -224,6 +228,8 @@ impl Canister {
             certified_data: Vec::new(),
             global_timer: None,
             queue: Vector::new(),
+            queue_bytes: 0,
+            heartbeat_waits: false,
             contexts: OrdMap::new(),
             callbacks: OrdMap::new(),
             next_context: 0,

@@ -16,5 +16,5 @@ pub use checkpoint::CheckpointStore;
 pub use genesis::{Genesis, GenesisNode, NetworkKind};
 pub use ingress::{IngressEntry, IngressHistory, IngressStatus};
 pub use memory::{Heap, PAGE_BYTES, PageTree};
-pub use message::{CallContext, CallOrigin, Callback, Continuation, Message, Response};
+pub use message::{CallContext, CallOrigin, Callback, Continuation, Message, Response, SystemMessage, Task};
 pub use state::{EncodingError, State, Subnet};

@@ -36,6 +36,48 @@ pub enum Message {
     },
     /// The answer to a call that this canister made.
     Response(Response),
+    /// Something that the canister does of its own accord.
+    Task(Task),
+}
+
+impl Message {
+    /// Bytes that it holds in a queue: names and payloads.
+    pub fn bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Ingress { method, argument, .. } | Self::Request { method, argument, .. } => method.len() + argument.len(),
+            Self::Response(Response { result: Ok(reply), .. }) => reply.len(),
+            Self::Response(Response { result: Err(reject), .. }) => reject.message.len(),
+            Self::Task(_) => 0,
+        };
+        bytes as u64
+    }
+}
+
+/// What a canister does of its own accord, by exporting a function for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Task {
+    /// `canister_heartbeat`: every block.
+    Heartbeat,
+    /// `canister_global_timer`: once, when it is due.
+    GlobalTimer,
+}
+
+/// A call to the management canister or to a built-in system canister.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemMessage {
+    /// Who waits for the answer.
+    pub origin: CallOrigin,
+    /// Who calls.
+    pub sender: Principal,
+    /// Who is called.
+    pub callee: CanisterId,
+    /// The method.
+    pub method: String,
+    /// The argument.
+    #[serde(with = "serde_bytes")]
+    pub argument: Vec<u8>,
+    /// Cycles that travel with the call (held in flight).
+    pub cycles: Cycles,
 }
 
 /// The answer to a call.

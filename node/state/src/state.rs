@@ -13,9 +13,10 @@ pub use certified::{CANISTER_RANGES, leb128};
 pub use encoding::EncodingError;
 
 use crate::{
-    Canister, Genesis, IngressHistory, IngressStatus, Message, NetworkKind, RunStatus, ingress::IngressEntry,
+    Callback, Canister, Genesis, IngressHistory, IngressStatus, Message, NetworkKind, RunStatus, ingress::IngressEntry,
+    message::SystemMessage,
 };
-use imbl::{OrdMap, OrdSet};
+use imbl::{OrdMap, OrdSet, Vector};
 use mains_ledger::{Account, Ledger, Tariff};
 use mains_types::{
     CanisterId, Cycles, Digest32, Height, NodeId, Principal, RequestId, SubnetId, UnixNanos, ids::FIRST_CANISTER_INDEX,
@@ -82,6 +83,10 @@ pub struct State {
     pub ledger: Ledger,
     /// The next turn number.
     next_turn: u64,
+    /// Calls to built-in canisters that wait, oldest first.
+    system_queue: Vector<Arc<SystemMessage>>,
+    /// Where the round of charging idle canisters for their storage goes on.
+    pub storage_cursor: Option<CanisterId>,
 
     // Derived from the canisters, restored by decoding.
     /// Canisters with messages to run, in the order in which they get their turn.
@@ -98,6 +103,9 @@ pub struct State {
     tree: mains_tree::Tree,
     #[serde(skip)]
     dirty: Dirty,
+    /// Best-effort calls by when they stop waiting, with caller and callback.
+    #[serde(skip)]
+    deadlines: OrdSet<(UnixNanos, CanisterId, u64)>,
 }
 
 /// What changed since the last seal.
@@ -127,11 +135,14 @@ impl State {
             ingress: IngressHistory::default(),
             ledger,
             next_turn: 0,
+            system_queue: Vector::new(),
+            storage_cursor: None,
             ready: OrdSet::new(),
             timers: OrdSet::new(),
             heartbeats: OrdSet::new(),
             tree: mains_tree::Tree::new(),
             dirty: Dirty::default(),
+            deadlines: OrdSet::new(),
         };
         state.plant();
         state.seal(Height::ZERO, genesis.time, [0; 32]);
@@ -177,12 +188,22 @@ impl State {
         if let Some(turn) = canister.turn {
             self.ready.remove(&(turn, *id));
         }
+        for (call, callback) in &canister.callbacks {
+            callback.deadline.map(|deadline| self.deadlines.remove(&(deadline, *id, *call)));
+        }
         Some(canister)
     }
 
     /// All canisters, in the order of their ids.
     pub fn canisters(&self) -> impl Iterator<Item = &Canister> {
         self.canisters.values().map(Arc::as_ref)
+    }
+
+    /// The ids of up to `count` canisters after `cursor`, in order.
+    pub fn canister_ids_after(&self, cursor: Option<CanisterId>, count: usize) -> Vec<CanisterId> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = cursor.map_or(Unbounded, Excluded);
+        self.canisters.range((from, Unbounded)).take(count).map(|(id, _)| *id).collect()
     }
 
     /// How many canisters there are.
@@ -225,6 +246,7 @@ impl State {
     pub fn enqueue(&mut self, id: &CanisterId, message: Message) -> bool {
         let turn = self.next_turn;
         let Some(canister) = self.canister_mut(id) else { return false };
+        canister.queue_bytes += message.bytes();
         canister.queue.push_back(Arc::new(message));
         if canister.turn.is_none() {
             canister.turn = Some(turn);
@@ -241,6 +263,7 @@ impl State {
         let canister = self.canister_mut(&id).expect("a canister in line exists");
         assert_eq!(canister.turn, Some(turn), "a canister stands in line once");
         let message = canister.queue.pop_front().expect("a canister in line has a message");
+        canister.queue_bytes -= message.bytes();
         canister.turn = (!canister.queue.is_empty()).then_some(next);
         if canister.turn.is_some() {
             self.ready.insert((next, id));
@@ -251,13 +274,54 @@ impl State {
 
     /// Whether a message waits to be run.
     pub fn has_work(&self) -> bool {
-        !self.ready.is_empty()
+        !self.ready.is_empty() || !self.system_queue.is_empty()
+    }
+
+    /// Puts a call at the end of the queue of the built-in canisters.
+    pub fn enqueue_system(&mut self, message: SystemMessage) {
+        self.system_queue.push_back(Arc::new(message));
+    }
+
+    /// Takes the oldest call to a built-in canister.
+    pub fn dequeue_system(&mut self) -> Option<Arc<SystemMessage>> {
+        self.system_queue.pop_front()
+    }
+
+    /// How many calls to built-in canisters wait.
+    pub fn system_queue_count(&self) -> usize {
+        self.system_queue.len()
+    }
+
+    /// Remembers a call that a canister made; returns the callback's id. `None` and no change if it does not exist.
+    pub fn insert_callback(&mut self, id: &CanisterId, callback: Callback) -> Option<u64> {
+        let deadline = callback.deadline;
+        let canister = self.canister_mut(id)?;
+        let number = canister.next_callback;
+        canister.next_callback += 1;
+        canister.callbacks.insert(number, callback);
+        self.deadlines.extend(deadline.map(|deadline| (deadline, *id, number)));
+        Some(number)
+    }
+
+    /// Takes a callback away: its response has come or nobody waits for it any more.
+    pub fn take_callback(&mut self, id: &CanisterId, number: u64) -> Option<Callback> {
+        let callback = self.canister_mut(id)?.callbacks.remove(&number)?;
+        if let Some(deadline) = callback.deadline {
+            self.deadlines.remove(&(deadline, *id, number));
+        }
+        Some(callback)
+    }
+
+    /// The best-effort call whose deadline `now` has reached first: caller and callback.
+    pub fn overdue_callback(&self, now: UnixNanos) -> Option<(CanisterId, u64)> {
+        self.deadlines.get_min().filter(|(deadline, ..)| *deadline <= now).map(|(_, id, number)| (*id, *number))
     }
 
     /// Takes all messages out of a canister's queue, for whoever answers them.
     pub fn drain_queue(&mut self, id: &CanisterId) -> Vec<Arc<Message>> {
         let Some(canister) = self.canister_mut(id) else { return Vec::new() };
         let messages = std::mem::take(&mut canister.queue).into_iter().collect();
+        (canister.queue_bytes, canister.heartbeat_waits) = (0, false);
         if let Some(turn) = canister.turn.take() {
             self.ready.remove(&(turn, *id));
         }

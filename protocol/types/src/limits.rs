@@ -33,6 +33,12 @@ pub const METHOD_NAME_BYTES_MAX: usize = 20_000;
 
 /// Instructions of one update, callback, timer or heartbeat. No slicing over rounds yet, so it also bounds a block's time (about 2.5 s).
 pub const UPDATE_INSTRUCTIONS_MAX: u64 = 5_000_000_000;
+/// Instructions of the cleanup after a callback that trapped; set aside together with the callback's own.
+pub const CLEANUP_INSTRUCTIONS_MAX: u64 = 500_000_000;
+/// Calls that all canisters of one composite query make together.
+pub const COMPOSITE_CALLS_MAX: usize = 500;
+/// Canisters that may wait for each other in one composite query.
+pub const COMPOSITE_DEPTH_MAX: usize = 6;
 /// Instructions of one query.
 pub const QUERY_INSTRUCTIONS_MAX: u64 = 5_000_000_000;
 /// Instructions of an install or upgrade, start function and hooks together.
@@ -77,6 +83,10 @@ pub const STACK_SLOTS_MAX: i64 = 1 << 20;
 
 /// Messages waiting in one canister's input queue; calls reserve room for their responses beyond it.
 pub const CANISTER_QUEUE_MAX: usize = 5_000;
+/// Bytes of messages waiting in one canister's input queue, responses not counted.
+pub const CANISTER_QUEUE_BYTES_MAX: u64 = 64 << 20;
+/// Calls to built-in canisters that wait, all together.
+pub const SYSTEM_QUEUE_MAX: usize = 10_000;
 /// Calls of one canister still waiting for a response.
 pub const CANISTER_CALLBACKS_MAX: usize = 5_000;
 /// Bytes of certified data.

@@ -54,7 +54,7 @@ impl State {
     }
 
     fn certify_chain(&mut self) {
-        let scheduler = digest::of(&(self.next_canister, self.next_turn));
+        let scheduler = digest::of(&(self.next_canister, self.next_turn, &self.system_queue, self.storage_cursor));
         put(&mut self.tree, &[b"time"], leb128(u128::from(self.time.get())));
         put(&mut self.tree, &[b"mains", b"height"], leb128(u128::from(self.height.get())));
         put(&mut self.tree, &[b"mains", b"state", b"block"], self.block.to_vec());
@@ -131,7 +131,7 @@ fn certify_code(tree: &mut Tree, label: &[u8], canister: &Canister) {
     }
     tree.insert(&[b"canister", label, b"module_hash"], code.module_hash.to_vec());
     let mut sections = Tree::new();
-    for (name, section) in &code.sections {
+    for (name, section) in code.sections.iter() {
         sections.insert(&[name.as_bytes()], section.content.to_vec());
     }
     tree.insert_tree(&[b"canister", label, b"metadata"], sections);
