@@ -6,6 +6,8 @@
 mod check;
 mod digest;
 mod record;
+#[cfg(test)]
+mod tests;
 mod verbs;
 
 use crate::{

@@ -11,6 +11,8 @@ pub mod ledger;
 pub mod settlement;
 pub mod statement;
 pub mod tariff;
+#[cfg(test)]
+mod testing;
 
 pub use account::{Account, CanisterAccount, Member, Meter, Resource};
 pub use error::LedgerError;

@@ -3,6 +3,9 @@
 //! Nothing is created: what is paid out is what users paid. An operator gets `pool * weight / sum of weight_max`, so
 //! what a node did not earn goes to the reserve and never to its neighbours.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     account::{Account, Resource},
     error::LedgerError,

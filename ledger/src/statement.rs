@@ -3,6 +3,8 @@
 //! `opening + received - sent - charged = closing`, always. Whoever has a statement and the tariff can recompute every
 //! line with [`verify`]; the readings themselves are certified under `/mains/meter/<canister>/<resource>`.
 
+#[cfg(test)]
+mod tests;
 mod text;
 pub mod verification;
 
@@ -38,12 +40,13 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The reading as it was before `entries`, which are all of this canister's journal since `at`. Exact, fractions
+    /// The reading as it was before `entries`, which are all of this canister's journal since `at`, oldest first. Exact, fractions
     /// included, if `tariff` was in force all the time; `None` if the entries do not fit this reading.
     pub fn rewind(&self, canister: &CanisterId, entries: &[Entry], at: Moment, tariff: &Tariff) -> Option<Self> {
         use crate::account::Account::Canister;
         let mut account = self.account.clone();
-        for entry in entries {
+        // Newest first: only then does each step lead to a carry that was there.
+        for entry in entries.iter().rev() {
             match entry {
                 Entry::Charge { canister: id, resource, quantity, amount, .. } if id == canister => {
                     let (price, meter) = (tariff.price(*resource), &mut account.meters[resource.index()]);

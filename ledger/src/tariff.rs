@@ -3,6 +3,9 @@
 //! The numbers are the Internet Computer's for a subnet of 13 nodes, so canisters and tools meet the prices they were
 //! written for; a subnet of `n` nodes does `n` times the work of one and asks `n/13` of them.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{account::Resource, error::LedgerError};
 use mains_types::{Cycles, Height};
 use serde::{Deserialize, Serialize};

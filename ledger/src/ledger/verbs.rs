@@ -116,19 +116,16 @@ impl Ledger {
         if let Ok(cost) = self.charge(canister, resource, quantity) {
             return (quantity, cost);
         }
+        // The most with `carry + quantity * numerator < (balance + 1) * denominator`. A product that does not fit
+        // pays for less, never for more.
         let price = self.tariff.price(resource);
-        // Cannot overflow: balances stay below 2^126, denominators below 2^34, and a balance that large pays for
-        // any quantity that can be metered.
-        let fractions = self.canister_balance(canister).get().saturating_mul(u128::from(price.denominator));
+        let (balance, carry) = match self.canisters.get(canister) {
+            Some(account) => (account.balance, account.meter(resource).carry),
+            None => (0, 0),
+        };
+        let fractions = (balance + 1).saturating_mul(u128::from(price.denominator)) - 1 - u128::from(carry);
         let affordable = fractions.checked_div(price.numerator).unwrap_or(quantity).min(quantity);
-        match self.charge(canister, resource, affordable) {
-            Ok(cost) => (affordable, cost),
-            // The fractions carried so far may cost one cycle more than the balance holds.
-            Err(_) => {
-                let affordable = affordable.saturating_sub(u128::from(price.denominator));
-                self.charge(canister, resource, affordable).map_or((0, Cycles::ZERO), |cost| (affordable, cost))
-            }
-        }
+        self.charge(canister, resource, affordable).map_or((0, Cycles::ZERO), |cost| (affordable, cost))
     }
 
     /// Meters `quantity` and charges what was set aside for it. Returns what that cost: at most

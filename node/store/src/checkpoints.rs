@@ -40,7 +40,8 @@ impl FileCheckpoints {
     /// Opens the directory, creates it if need be, removes what a crash left unfinished.
     ///
     /// # Errors
-    /// [`StoreError::File`].
+    /// [`StoreError::File`]; [`StoreError::OtherVersion`] if another release wrote a checkpoint: going on without it
+    /// would mean to begin again.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let directory = directory.into();
         fs::create_dir_all(&directory).map_err(StoreError::file("create", &directory))?;
@@ -50,7 +51,11 @@ impl FileCheckpoints {
                 fs::remove_file(&path).map_err(StoreError::file("remove", &path))?;
             }
         }
-        Ok(Self { directory, changing: Mutex::new(()) })
+        let store = Self { directory, changing: Mutex::new(()) };
+        for height in store.heights("")? {
+            format::check_version(&store.path(height), height)?;
+        }
+        Ok(store)
     }
 
     /// Keeps a state durably and removes all but the newest two.

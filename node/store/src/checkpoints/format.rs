@@ -82,20 +82,35 @@ pub(super) fn read(path: &Path, height: Height) -> Result<(Header, Vec<u8>), Rea
     let header = Header::decode(&bytes);
     // The length is believed only as far as the file reaches.
     let actual = file.metadata().map_err(failed)?.len().saturating_sub(HEADER_BYTES as u64);
-    if version != VERSION {
-        let found = version.to_string();
-        return Err(ReadError::Refused(StoreError::OtherVersion { path: path.to_owned(), found, expected: VERSION }));
-    }
-    if header.length != actual {
+    if header.length != actual && version == VERSION {
         return Err(ReadError::Damaged("has not the length it should have"));
     }
     let mut state = Vec::with_capacity(usize::try_from(actual).map_err(|_| ReadError::Damaged("is too large"))?);
     file.read_to_end(&mut state).map_err(failed)?;
-    if header.digest_with(&state) != header.digest {
+    let is_intact = header.digest_with(&state) == header.digest;
+    // With this release's digest it is this release's, its version damaged.
+    if version != VERSION && !is_intact {
+        let found = version.to_string();
+        return Err(ReadError::Refused(StoreError::OtherVersion { path: path.to_owned(), found, expected: VERSION }));
+    }
+    if version != VERSION || !is_intact {
         return Err(ReadError::Damaged("has not the digest it should have"));
     }
     if header.height != height {
         return Err(ReadError::Damaged("is named after another height"));
     }
     Ok((header, state))
+}
+
+/// Refuses a file that another release wrote, without reading all of it unless its version says so.
+pub(super) fn check_version(path: &Path, height: Height) -> Result<(), StoreError> {
+    let mut bytes = [0; 12];
+    let opened = File::open(path).and_then(|mut file| file.read_exact(&mut bytes));
+    if opened.is_err() || bytes[..8] != MAGIC || bytes[8..] == VERSION.to_le_bytes() {
+        return Ok(());
+    }
+    match read(path, height) {
+        Err(ReadError::Refused(error)) => Err(error),
+        _ => Ok(()),
+    }
 }
