@@ -10,6 +10,7 @@ pub mod ingress;
 pub mod memory;
 pub mod message;
 pub mod state;
+pub mod tokens;
 
 pub use canister::{Canister, Change, ChangeKind, Code, LogRecord, LogVisibility, RunStatus, Section, Settings};
 pub use checkpoint::CheckpointStore;
@@ -18,3 +19,4 @@ pub use ingress::{IngressEntry, IngressHistory, IngressStatus};
 pub use memory::{Heap, PAGE_BYTES, PageTree};
 pub use message::{CallContext, CallOrigin, Callback, Continuation, Message, Response, SystemMessage, Task};
 pub use state::{EncodingError, State, Subnet};
+pub use tokens::{Table, Tokens};

@@ -14,7 +14,7 @@ pub use encoding::EncodingError;
 
 use crate::{
     Callback, Canister, Genesis, IngressHistory, IngressStatus, Message, NetworkKind, RunStatus, ingress::IngressEntry,
-    message::SystemMessage,
+    message::SystemMessage, tokens::Tokens,
 };
 use imbl::{OrdMap, OrdSet, Vector};
 use mains_ledger::{Account, Ledger, Tariff};
@@ -81,6 +81,8 @@ pub struct State {
     ingress: IngressHistory,
     /// Money and meters.
     pub ledger: Ledger,
+    /// What the built-in token ledgers keep beside balances.
+    pub tokens: Tokens,
     /// The next turn number.
     next_turn: u64,
     /// Calls to built-in canisters that wait, oldest first.
@@ -134,6 +136,7 @@ impl State {
             next_canister: FIRST_CANISTER_INDEX,
             ingress: IngressHistory::default(),
             ledger,
+            tokens: Tokens::default(),
             next_turn: 0,
             system_queue: Vector::new(),
             storage_cursor: None,

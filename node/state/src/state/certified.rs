@@ -60,6 +60,7 @@ impl State {
         put(&mut self.tree, &[b"mains", b"state", b"block"], self.block.to_vec());
         put(&mut self.tree, &[b"mains", b"state", b"ledger"], self.ledger.digest().to_vec());
         put(&mut self.tree, &[b"mains", b"state", b"scheduler"], scheduler.to_vec());
+        self.tree.insert_tree(&[&b"mains"[..], b"state", b"tokens"], self.tokens.tree().clone());
     }
 
     fn certify_subnet(&mut self) {
