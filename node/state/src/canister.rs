@@ -104,8 +104,21 @@ pub struct Code {
     pub stable_pages: u64,
     /// The module's `icp:` custom sections by name. A function of the module.
     pub sections: Arc<BTreeMap<String, Section>>,
-    /// Whether the module exports `canister_heartbeat`. A function of the module.
-    pub has_heartbeat: bool,
+    /// What the module exports. A function of the module.
+    pub exports: Arc<Exports>,
+}
+
+/// What a module exports, kept so that finding a method needs no look into the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exports {
+    /// Update methods.
+    pub updates: BTreeSet<String>,
+    /// Query methods.
+    pub queries: BTreeSet<String>,
+    /// Composite query methods.
+    pub composite_queries: BTreeSet<String>,
+    /// Entry points without a method name, e.g. `canister_heartbeat`.
+    pub hooks: BTreeSet<String>,
 }
 
 /// One custom section, read as `/canister/<id>/metadata/<name>`.
@@ -118,6 +131,11 @@ pub struct Section {
 }
 
 impl Code {
+    /// Whether the module has an entry point of this name, e.g. `canister_inspect_message`.
+    pub fn has_hook(&self, name: &str) -> bool {
+        self.exports.hooks.contains(name)
+    }
+
     /// Bytes that are paid for: the module, the heap's size and stable memory's size.
     pub fn memory_bytes(&self) -> u64 {
         self.wasm.len() as u64 + self.heap.bytes + self.stable_pages * limits::WASM_PAGE_BYTES

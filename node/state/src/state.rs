@@ -315,9 +315,13 @@ impl State {
         Some(callback)
     }
 
-    /// The best-effort call whose deadline `now` has reached first: caller and callback.
-    pub fn overdue_callback(&self, now: UnixNanos) -> Option<(CanisterId, u64)> {
-        self.deadlines.get_min().filter(|(deadline, ..)| *deadline <= now).map(|(_, id, number)| (*id, *number))
+    /// The best-effort call whose deadline `now` has reached first, caller and callback; it has no deadline any more.
+    pub fn take_overdue(&mut self, now: UnixNanos) -> Option<(CanisterId, u64)> {
+        let (_, id, number) = *self.deadlines.get_min().filter(|(deadline, ..)| *deadline <= now)?;
+        self.deadlines.remove_min();
+        let callback = self.canister_mut(&id).and_then(|canister| canister.callbacks.get_mut(&number));
+        callback.expect("what is indexed exists").deadline = None;
+        Some((id, number))
     }
 
     /// Takes all messages out of a canister's queue, for whoever answers them.
@@ -384,7 +388,7 @@ impl State {
 /// Under which timer and whether for heartbeats a canister is indexed: only while it runs and has code.
 fn indexed_as(canister: &Canister) -> (Option<UnixNanos>, bool) {
     match (&canister.code, &canister.status) {
-        (Some(code), RunStatus::Running) => (canister.global_timer, code.has_heartbeat),
+        (Some(code), RunStatus::Running) => (canister.global_timer, code.has_hook("canister_heartbeat")),
         _ => (None, false),
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     traps,
 };
 use ic_management_canister_types as ic;
-use mains_state::{Canister, ChangeKind, Code, Heap, PageTree, Section};
+use mains_state::{Canister, ChangeKind, Code, Exports, Heap, PageTree, Section};
 use mains_types::{CanisterId, Digest32, Reject};
 use std::sync::Arc;
 
@@ -149,7 +149,12 @@ fn code(module: &Module, heap: Heap, stable: PageTree, stable_pages: u64) -> Cod
         heap,
         stable,
         stable_pages,
-        sections: module.info.sections.iter().map(section).collect(),
-        has_heartbeat: module.info.hooks.contains("canister_heartbeat"),
+        sections: Arc::new(module.info.sections.iter().map(section).collect()),
+        exports: Arc::new(Exports {
+            updates: module.info.updates.clone(),
+            queries: module.info.queries.clone(),
+            composite_queries: module.info.composite_queries.clone(),
+            hooks: module.info.hooks.clone(),
+        }),
     }
 }

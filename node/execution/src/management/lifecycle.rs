@@ -228,6 +228,7 @@ fn turn_away(state: &mut State, id: &CanisterId, message: &Message) {
             (CallOrigin::Canister { sender: *sender, callback: *callback, deadline: *deadline }, *cycles)
         }
         Message::Response(response) => return calls::return_cycles(state, id, response.refund),
+        Message::Task(_) => return,
     };
     calls::respond(state, &origin, Err(refusal::not_found(id)), cycles);
 }

@@ -71,8 +71,8 @@ pub(super) fn canister(canister: &Canister) -> Digest32 {
 }
 
 fn summarise(code: &Code) -> CodeSummary<'_> {
-    // `sections` and `has_heartbeat` follow from the module, the module from its hash.
-    let Code { wasm: _, module_hash, heap, stable, stable_pages, sections: _, has_heartbeat: _ } = code;
+    // `sections` and `exports` follow from the module, the module from its hash.
+    let Code { wasm: _, module_hash, heap, stable, stable_pages, sections: _, exports: _ } = code;
     CodeSummary {
         module_hash,
         heap: heap.pages.digest(),
