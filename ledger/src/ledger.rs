@@ -21,7 +21,7 @@ use digest::Lattice;
 use imbl::{OrdMap, Vector};
 use mains_types::{CanisterId, Cycles, Height, Principal};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Cycles that may exist at once: sums of all balances, and differences of turnovers, then fit 127 bits.
 pub const SUPPLY_MAX: u128 = 1 << 126;
@@ -57,6 +57,8 @@ pub struct Ledger {
     touched_canisters: OrdMap<CanisterId, Option<Arc<CanisterAccount>>>,
     touched_members: OrdMap<Member, u128>,
     transfers: Vector<Entry>,
+    /// The lattice hash with what was touched, once somebody has asked for it.
+    folded: OnceLock<Arc<Lattice>>,
 }
 
 impl Ledger {
@@ -84,6 +86,7 @@ impl Ledger {
             touched_canisters: OrdMap::new(),
             touched_members: OrdMap::new(),
             transfers: Vector::new(),
+            folded: OnceLock::new(),
         }
     }
 

@@ -68,8 +68,12 @@ impl Ledger {
         *hasher.finalize().as_bytes()
     }
 
-    /// The lattice hash with the changes since the last journal.
-    pub(super) fn current_lattice(&self) -> Lattice {
+    /// The lattice hash with the changes since the last journal, computed once per change.
+    pub(super) fn current_lattice(&self) -> Arc<Lattice> {
+        self.folded.get_or_init(|| Arc::new(self.fold())).clone()
+    }
+
+    fn fold(&self) -> Lattice {
         let mut lattice = self.lattice.as_ref().clone();
         for (id, before) in &self.touched_canisters {
             if let Some(account) = before {

@@ -77,6 +77,7 @@ impl TryFrom<Record> for Ledger {
             touched_canisters: OrdMap::new(),
             touched_members: OrdMap::new(),
             transfers: Vector::new(),
+            folded: OnceLock::new(),
         };
         ledger.check_full()?;
         ledger.lattice = Arc::new(ledger.whole_lattice());

@@ -28,7 +28,7 @@ impl Ledger {
         }
         let outstanding = self.outstanding();
         let exceeded = LedgerError::SupplyExceeded { amount, outstanding: Cycles(outstanding) };
-        if !outstanding.checked_add(amount.get()).is_some_and(|sum| sum <= SUPPLY_MAX) {
+        if outstanding.checked_add(amount.get()).is_none_or(|sum| sum > SUPPLY_MAX) {
             return Err(exceeded);
         }
         self.issued = self.issued.checked_add(amount.get()).ok_or(exceeded)?;
@@ -170,7 +170,7 @@ impl Ledger {
     /// What happened since the last call: transfers in order, then charges and reservations summed per canister.
     /// Call it once per block, after the block's state was sealed.
     pub fn take_journal(&mut self) -> Vec<Entry> {
-        self.lattice = Arc::new(self.current_lattice());
+        self.lattice = self.current_lattice();
         let mut journal: Vec<Entry> = std::mem::take(&mut self.transfers).into_iter().collect();
         let (empty, touched) = (CanisterAccount::default(), std::mem::take(&mut self.touched_canisters));
         for (canister, before) in &touched {
@@ -292,6 +292,7 @@ impl Ledger {
 
     /// Remembers what a canister's account was when the block began.
     fn touch_canister(&mut self, canister: &CanisterId) {
+        self.folded.take();
         if !self.touched_canisters.contains_key(canister) {
             self.touched_canisters.insert(*canister, self.canisters.get(canister).cloned());
         }
@@ -304,6 +305,7 @@ impl Ledger {
     }
 
     fn set_member(&mut self, member: Member, balance: u128) {
+        self.folded.take();
         if !self.touched_members.contains_key(&member) {
             self.touched_members.insert(member, self.members.get(&member).copied().unwrap_or(0));
         }
