@@ -128,6 +128,16 @@ impl Ledger {
         })
     }
 
+    /// What all members own together.
+    pub fn members_total(&self) -> Cycles {
+        Cycles(self.members_total)
+    }
+
+    /// The number that the next transfer will have.
+    pub fn next_transfer(&self) -> TransferId {
+        TransferId(self.next_transfer)
+    }
+
     /// What a canister can spend.
     pub fn canister_balance(&self, canister: &CanisterId) -> Cycles {
         self.canisters.get(canister).map_or(Cycles::ZERO, |account| account.balance())
