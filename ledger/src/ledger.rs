@@ -53,12 +53,21 @@ pub struct Ledger {
     operators_total: u128,
     lattice: Arc<Lattice>,
 
-    // Since the last journal: what accounts were before, and transfers. Neither digested nor kept.
-    touched_canisters: OrdMap<CanisterId, Option<Arc<CanisterAccount>>>,
+    // Since the last journal: what accounts were before, and entries so far. Neither digested nor kept.
+    touched_canisters: OrdMap<CanisterId, Touched>,
     touched_members: OrdMap<Member, u128>,
-    transfers: Vector<Entry>,
+    entries: Vector<Entry>,
     /// The lattice hash with what was touched, once somebody has asked for it.
     folded: OnceLock<Arc<Lattice>>,
+}
+
+/// What a canister's account was before it changed.
+#[derive(Clone, Debug)]
+struct Touched {
+    /// As the lattice hash has it.
+    digested: Option<Arc<CanisterAccount>>,
+    /// As the journal has it: nothing once the account was closed, whose last charges are then journalled already.
+    journaled: Option<Arc<CanisterAccount>>,
 }
 
 impl Ledger {
@@ -85,7 +94,7 @@ impl Ledger {
             lattice: Arc::default(),
             touched_canisters: OrdMap::new(),
             touched_members: OrdMap::new(),
-            transfers: Vector::new(),
+            entries: Vector::new(),
             folded: OnceLock::new(),
         }
     }

@@ -75,8 +75,8 @@ impl Ledger {
 
     fn fold(&self) -> Lattice {
         let mut lattice = self.lattice.as_ref().clone();
-        for (id, before) in &self.touched_canisters {
-            if let Some(account) = before {
+        for (id, touched) in &self.touched_canisters {
+            if let Some(account) = &touched.digested {
                 lattice.remove(canister_entry(id, account));
             }
             if let Some(account) = self.canisters.get(id) {

@@ -76,7 +76,7 @@ impl TryFrom<Record> for Ledger {
             lattice: Arc::default(),
             touched_canisters: OrdMap::new(),
             touched_members: OrdMap::new(),
-            transfers: Vector::new(),
+            entries: Vector::new(),
             folded: OnceLock::new(),
         };
         ledger.check_full()?;

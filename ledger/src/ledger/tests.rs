@@ -16,11 +16,19 @@ struct Run {
     reserved: Vec<(CanisterId, u128)>,
     /// What each open canister has used.
     used: BTreeMap<(CanisterId, Resource), u128>,
+    /// What journals said was charged.
+    journaled: BTreeMap<Resource, u128>,
 }
 
 impl Run {
     fn new(seed: u64) -> Self {
-        Self { seed: Seed(seed), ledger: funded(1_000 * BILLION), reserved: Vec::new(), used: BTreeMap::new() }
+        Self {
+            seed: Seed(seed),
+            ledger: funded(1_000 * BILLION),
+            reserved: Vec::new(),
+            used: BTreeMap::new(),
+            journaled: BTreeMap::new(),
+        }
     }
 
     fn use_up(&mut self, canister: CanisterId, resource: Resource, quantity: u128) {
@@ -109,10 +117,11 @@ impl Run {
                 false
             }
             2 => {
-                self.ledger.take_journal();
+                self.end_the_block();
                 false
             }
             _ => {
+                self.end_the_block();
                 let bytes = postcard::to_allocvec(&self.ledger).unwrap();
                 let digest = self.ledger.digest();
                 self.ledger = postcard::from_bytes(&bytes).unwrap();
@@ -123,7 +132,23 @@ impl Run {
         }
     }
 
-    fn check(&self) {
+    fn end_the_block(&mut self) {
+        let digest = self.ledger.digest();
+        for entry in self.ledger.take_journal() {
+            if let Entry::Charge { resource, amount, quantity, reading, .. } = entry {
+                assert!(quantity <= reading);
+                *self.journaled.entry(resource).or_default() += amount.get();
+            }
+        }
+        assert_eq!(self.ledger.digest(), digest, "taking the journal changed the digest");
+    }
+
+    fn check(&mut self) {
+        self.end_the_block();
+        for resource in Resource::ALL {
+            let journaled = self.journaled.get(&resource).copied().unwrap_or_default();
+            assert_eq!(self.ledger.charged(resource), Cycles(journaled), "{resource}");
+        }
         self.ledger.check_full().unwrap();
         let reserved: u128 = self.reserved.iter().map(|(_, amount)| amount).sum();
         assert_eq!(self.ledger.balance(&Account::InFlight), Cycles(reserved));
@@ -361,6 +386,27 @@ fn a_closed_canister_s_charges_stay_counted() {
     assert_eq!(ledger.charged(Resource::Execution), cost);
     assert!(ledger.canister(&canister_id(0)).is_none());
     assert_eq!(ledger.close_canister(&canister_id(0), &Account::Commons), Ok(Cycles::ZERO));
+    ledger.check_full().unwrap();
+}
+
+#[test]
+fn an_account_opened_again_in_the_block_that_closed_it_begins_at_zero() {
+    let (mut ledger, canister, resource) = (funded(BILLION), canister_id(0), Resource::Instructions);
+    ledger.charge(&canister, resource, 1_300).unwrap();
+    ledger.take_journal();
+    ledger.charge(&canister, resource, 130).unwrap();
+    ledger.close_canister(&canister, &Account::Commons).unwrap();
+    ledger.mint(&Account::Canister(canister), Cycles(100)).unwrap();
+    ledger.charge(&canister, resource, 13).unwrap();
+    let charges: Vec<_> = ledger
+        .take_journal()
+        .into_iter()
+        .filter_map(|entry| match entry {
+            Entry::Charge { quantity, amount, reading, .. } => Some((quantity, amount.get(), reading)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(charges, [(130, 40, 1_430), (13, 4, 13)]);
     ledger.check_full().unwrap();
 }
 

@@ -163,7 +163,12 @@ impl Ledger {
             *closed = closed.wrapping_add(meter.charged);
         }
         self.touch_canister(canister);
-        self.canisters.remove(canister);
+        let closed = self.canisters.remove(canister);
+        if let Some(touched) = self.touched_canisters.get_mut(canister) {
+            // Should the account be opened again in this block (by a late refund), its meters begin at zero.
+            let before = touched.journaled.take();
+            journal_canister(canister, before.as_deref(), closed.as_deref(), |entry| self.entries.push_back(entry));
+        }
         Ok(rest)
     }
 
@@ -171,27 +176,10 @@ impl Ledger {
     /// Call it once per block, after the block's state was sealed.
     pub fn take_journal(&mut self) -> Vec<Entry> {
         self.lattice = self.current_lattice();
-        let mut journal: Vec<Entry> = std::mem::take(&mut self.transfers).into_iter().collect();
-        let (empty, touched) = (CanisterAccount::default(), std::mem::take(&mut self.touched_canisters));
-        for (canister, before) in &touched {
-            let Some(now) = self.canisters.get(canister) else { continue };
-            let before = before.as_deref().unwrap_or(&empty);
-            for resource in Resource::ALL {
-                let (old, new) = (before.meter(resource), now.meter(resource));
-                if old.reading != new.reading {
-                    journal.push(Entry::Charge {
-                        canister: *canister,
-                        resource,
-                        quantity: new.reading - old.reading,
-                        amount: Cycles(new.charged.wrapping_sub(old.charged)),
-                        reading: new.reading,
-                    });
-                }
-            }
-            let net = now.in_calls.wrapping_sub(before.in_calls) as i128;
-            if net != 0 {
-                journal.push(Entry::InCalls { canister: *canister, net });
-            }
+        let mut journal: Vec<Entry> = std::mem::take(&mut self.entries).into_iter().collect();
+        for (canister, touched) in &std::mem::take(&mut self.touched_canisters) {
+            let now = self.canisters.get(canister).map(Arc::as_ref);
+            journal_canister(canister, touched.journaled.as_deref(), now, |entry| journal.push(entry));
         }
         self.touched_members = OrdMap::new();
         journal
@@ -261,7 +249,7 @@ impl Ledger {
     pub(crate) fn note_transfer(&mut self, from: Account, to: Account, amount: Cycles) -> TransferId {
         let id = TransferId(self.next_transfer);
         self.next_transfer += 1;
-        self.transfers.push_back(Entry::Transfer { id, from, to, amount });
+        self.entries.push_back(Entry::Transfer { id, from, to, amount });
         id
     }
 
@@ -294,7 +282,9 @@ impl Ledger {
     fn touch_canister(&mut self, canister: &CanisterId) {
         self.folded.take();
         if !self.touched_canisters.contains_key(canister) {
-            self.touched_canisters.insert(*canister, self.canisters.get(canister).cloned());
+            let before = self.canisters.get(canister).cloned();
+            let touched = Touched { digested: before.clone(), journaled: before };
+            self.touched_canisters.insert(*canister, touched);
         }
     }
 
@@ -322,6 +312,30 @@ impl Ledger {
         } else {
             self.operators.insert(*operator, balance);
         }
+    }
+}
+
+/// The charges and cycles in calls between two versions of an account; none if it is closed, which has journalled them.
+fn journal_canister(
+    canister: &CanisterId,
+    before: Option<&CanisterAccount>,
+    now: Option<&CanisterAccount>,
+    mut push: impl FnMut(Entry),
+) {
+    let Some(now) = now else { return };
+    let empty = CanisterAccount::default();
+    let (canister, before) = (*canister, before.unwrap_or(&empty));
+    for resource in Resource::ALL {
+        let (old, new) = (before.meter(resource), now.meter(resource));
+        if old.reading != new.reading {
+            let (quantity, reading) = (new.reading - old.reading, new.reading);
+            let amount = Cycles(new.charged.wrapping_sub(old.charged));
+            push(Entry::Charge { canister, resource, quantity, amount, reading });
+        }
+    }
+    let net = now.in_calls.wrapping_sub(before.in_calls) as i128;
+    if net != 0 {
+        push(Entry::InCalls { canister, net });
     }
 }
 

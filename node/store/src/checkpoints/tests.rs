@@ -68,10 +68,10 @@ fn a_flipped_bit_anywhere_is_found() {
         let (_directory, store) = saved(&[1, 2]);
         fs::read(store.path(Height(2))).unwrap()
     };
-    for position in 0..bytes.len() {
+    for (position, byte) in bytes.iter().enumerate() {
         let (_directory, store) = saved(&[1, 2]);
         let file = fs::File::options().write(true).open(store.path(Height(2))).unwrap();
-        file.write_all_at(&[bytes[position] ^ 1], position as u64).unwrap();
+        file.write_all_at(&[byte ^ 1], position as u64).unwrap();
         assert_eq!(store.load_newest().unwrap().0, Height(1), "bit flipped at {position}");
     }
 }

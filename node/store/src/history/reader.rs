@@ -136,11 +136,12 @@ impl HistoryReader {
                 calls_bytes: row.calls_bytes,
                 entries: Vec::new(),
             };
-            let expected = before.as_ref().filter(|before| before.height.next() == row.height);
-            let expected = chain(expected.map(|before| &before.chain), &record, texts.iter().map(String::as_str));
-            // The row before the oldest may have been pruned: then the chain is taken up as it stands.
-            let is_first = before.is_none() && row.height > Height(0);
-            if !is_first && expected != row.chain {
+            let linked = before.as_ref().filter(|before| before.height.next() == row.height);
+            let is = |before: Option<&Digest32>| chain(before, &record, texts.iter().map(String::as_str)) == row.chain;
+            // A row may begin a chain although there is one before it, which was missing when it was written. The row
+            // before the oldest may have been pruned: then the chain is taken up as it stands.
+            let is_oldest = before.is_none() && row.height > Height(0);
+            if !is_oldest && !linked.is_some_and(|before| is(Some(&before.chain))) && !is(None) {
                 return Err(StoreError::HistoryDamaged { path: self.path.clone(), height: row.height.get() });
             }
             (count, next) = (count + 1, row.height.get().checked_add(1).map(Height));

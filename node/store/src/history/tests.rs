@@ -1,7 +1,7 @@
 use super::*;
 use mains_ledger::{Account, Resource, TransferId};
 use mains_types::{Cycles, Principal, ids::canister_id};
-use std::fs;
+use std::{fs, ops::RangeInclusive};
 
 fn place() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
@@ -29,8 +29,6 @@ fn block(height: u64, entries: Vec<Entry>) -> BlockRecord {
 fn all() -> RangeInclusive<Height> {
     Height(0)..=Height::MAX
 }
-
-use std::ops::RangeInclusive;
 
 #[test]
 fn blocks_come_back_newest_first() {
@@ -126,6 +124,16 @@ fn a_gap_does_not_stop_recording_or_auditing() {
         .record_all(&[block(0, vec![]), block(1, vec![]), block(1_000, vec![charge(7, 1)]), block(1_001, vec![])])
         .unwrap();
     assert_eq!(history.reader().unwrap().audit().unwrap(), 4);
+}
+
+#[test]
+fn a_gap_that_is_filled_later_is_no_damage() {
+    let (_directory, path) = place();
+    let mut history = History::open(&path).unwrap();
+    for height in [0, 1, 3, 4, 2] {
+        history.record(&block(height, vec![charge(7, 5)])).unwrap();
+    }
+    assert_eq!(history.reader().unwrap().audit().unwrap(), 5);
 }
 
 #[test]
