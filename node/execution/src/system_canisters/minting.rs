@@ -1,0 +1,105 @@
+//! The cycles minting canister's surface: where tools ask which subnet makes canisters. It mints nothing.
+
+use crate::{
+    calls::SystemCall,
+    management::{codec, lifecycle},
+};
+use candid::{CandidType, Deserialize, Nat, Principal};
+use ic_management_canister_types::CanisterSettings;
+use mains_ledger::Account;
+use mains_state::{CallOrigin, State};
+use mains_types::{Cycles, Reject, UnixNanos};
+
+/// ICP per XDR in ten-thousandths: fixed, ICP buys nothing here.
+const XDR_PERMYRIAD_PER_ICP: u64 = 10_000;
+/// What tools that bring ICP are told.
+const NO_ICP: &str = "This network does not exchange ICP for cycles. Create canisters through the cycles ledger, um5iw-rqaaa-aaaaq-qaaba-cai.";
+
+#[derive(CandidType)]
+struct ConversionRate {
+    xdr_permyriad_per_icp: u64,
+    timestamp_seconds: u64,
+}
+
+#[derive(CandidType)]
+struct CertifiedConversionRate {
+    data: ConversionRate,
+    #[allow(clippy::struct_field_names, reason = "the interface's names")]
+    hash_tree: serde_bytes::ByteBuf,
+    certificate: serde_bytes::ByteBuf,
+}
+
+#[derive(CandidType)]
+struct SubnetTypes {
+    data: Vec<(String, Vec<Principal>)>,
+}
+
+#[derive(CandidType, Deserialize, Debug)]
+enum NotifyError {
+    InvalidTransaction(String),
+}
+
+#[derive(CandidType, Deserialize)]
+struct CreateCanisterArgs {
+    settings: Option<CanisterSettings>,
+}
+
+#[derive(CandidType, Deserialize, Debug)]
+enum CreateCanisterError {
+    Refunded { refund_amount: Nat, create_error: String },
+}
+
+/// Answers a method that changes something; `None` for any other.
+pub(super) fn call(call: &mut SystemCall<'_>) -> Option<Result<Vec<u8>, Reject>> {
+    match call.method {
+        "notify_create_canister" => Some(Ok(codec::encode(&no_icp::<Principal>()))),
+        "notify_top_up" => Some(Ok(codec::encode(&no_icp::<Nat>()))),
+        "create_canister" => Some(create_canister(call)),
+        _ => None,
+    }
+}
+
+/// Answers a query.
+pub(super) fn query(state: &State, method: &str) -> Option<Result<Vec<u8>, Reject>> {
+    Some(Ok(match method {
+        "get_default_subnets" => codec::encode(&vec![state.subnet.id]),
+        "get_subnet_types_to_subnets" => {
+            codec::encode(&SubnetTypes { data: vec![("application".into(), vec![state.subnet.id])] })
+        }
+        "get_icp_xdr_conversion_rate" => codec::encode(&CertifiedConversionRate {
+            data: ConversionRate {
+                xdr_permyriad_per_icp: XDR_PERMYRIAD_PER_ICP,
+                timestamp_seconds: state.time.get() / UnixNanos::SECOND,
+            },
+            hash_tree: Default::default(),
+            certificate: Default::default(),
+        }),
+        _ => return None,
+    }))
+}
+
+/// `create_canister`: as the management canister's, with the answer of this one.
+fn create_canister(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject> {
+    let (args,) = codec::decode::<(CreateCanisterArgs,)>(call.method, call.argument)?;
+    if matches!(call.origin, CallOrigin::Ingress { .. }) {
+        return Err(crate::management::refusal::canisters_only(call.method));
+    }
+    let (before, attached) = (call.state.clone(), call.cycles);
+    let outcome = make(call, args).map_err(|reject| {
+        *call.state = before;
+        call.cycles = attached;
+        CreateCanisterError::Refunded { refund_amount: attached.get().into(), create_error: reject.message }
+    });
+    Ok(codec::encode(&outcome))
+}
+
+fn make(call: &mut SystemCall<'_>, args: CreateCanisterArgs) -> Result<Principal, Reject> {
+    let id = lifecycle::new_canister(call.state, &call.sender, args.settings.unwrap_or_default(), None)?;
+    call.accept(&Account::Canister(id), Cycles::MAX);
+    lifecycle::charge_creation(call.state, &id)?;
+    Ok(id)
+}
+
+fn no_icp<T>() -> Result<T, NotifyError> {
+    Err(NotifyError::InvalidTransaction(NO_ICP.into()))
+}
