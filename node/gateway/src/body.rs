@@ -1,6 +1,9 @@
 //! Reads a request's body with a cap in bytes and a deadline, before anything looks inside.
 
-use crate::{admission::{Admission, Permit}, failure::Failure};
+use crate::{
+    admission::{Admission, Permit},
+    failure::Failure,
+};
 use axum::body::{Body, Bytes, HttpBody};
 use bytes::BytesMut;
 use futures::StreamExt;

@@ -30,13 +30,10 @@ pub(crate) enum Failure {
     #[error("too many calls wait for their certificate")]
     TooManyCalls { retry_after_ms: u64 },
     /// The body is no request.
-    #[error("the body is not a valid request: {0}")]
+    #[error("{0}")]
     Malformed(#[from] WireError),
-    /// A valid request, sent to the wrong place.
-    #[error("this endpoint takes requests of type {expected}")]
-    WrongRequestType { expected: &'static str },
     /// The request does not prove its sender, or not now.
-    #[error("the request is not authentic: {0}")]
+    #[error("{0}")]
     NotAuthentic(#[from] AuthError),
     /// An id in the URL is no principal.
     #[error("`{text}` is not a principal")]
@@ -86,22 +83,30 @@ impl Failure {
     fn row(&self) -> Row {
         let (status, code, advice) = match self {
             Self::Malformed(_) => (400, "MAINS-1001", "send CBOR as the interface specification says"),
-            Self::WrongRequestType { .. } => (400, "MAINS-1002", "check the URL's last part against `request_type`"),
+            Self::NotAuthentic(AuthError::WrongType { .. }) => {
+                (400, "MAINS-1002", "the URL's last part must fit the `request_type`")
+            }
             Self::NotAPrincipal { .. } => (400, "MAINS-1003", "write ids like `rwlgt-iiaaa-aaaaa-aaaaa-cai`"),
-            Self::WrongEffectiveCanister => (400, "MAINS-1004", "put the callee's id, or the managed canister's, in the URL"),
+            Self::WrongEffectiveCanister => {
+                (400, "MAINS-1004", "put the callee's id, or the managed canister's, in the URL")
+            }
             Self::WrongSubnet { .. } => (400, "MAINS-1005", "ask a replica of that subnet"),
             Self::BodyCutOff => (400, "MAINS-1006", "send as many bytes as announced"),
             Self::BadParameter { .. } => (400, "MAINS-1007", "see the documentation of this endpoint"),
             Self::BodyTooLarge { .. } => (413, "MAINS-1008", "split the request, for example by chunked installation"),
             Self::BodyTooSlow { .. } => (408, "MAINS-1009", "send the request again"),
-            Self::NotAuthentic(error) => {
-                let status = if is_about_time(error) { 400 } else { 403 };
-                (status, "MAINS-1101", "check the clock, the key and the delegations of the sender")
+            Self::NotAuthentic(AuthError::Expired { .. } | AuthError::TooFarInFuture { .. }) => {
+                (400, "MAINS-1101", "set the clock, then sign the request again")
             }
+            Self::NotAuthentic(_) => (403, "MAINS-1103", "check the sender's key, signature and delegations"),
             Self::Forbidden(_) => (403, "MAINS-1102", "ask as the sender of the request or as a controller"),
             Self::TooManyCalls { .. } | Self::Busy { .. } => (429, "MAINS-1201", "wait as long as Retry-After says"),
-            Self::OutOfBodyMemory { .. } => (503, "MAINS-1202", "wait as long as Retry-After says, or ask another replica"),
-            Self::NotReady { .. } => (503, "MAINS-1203", "ask another replica; /health/ready tells when this one is back"),
+            Self::OutOfBodyMemory { .. } => {
+                (503, "MAINS-1202", "wait as long as Retry-After says, or ask another replica")
+            }
+            Self::NotReady { .. } => {
+                (503, "MAINS-1203", "ask another replica; /health/ready tells when this one is back")
+            }
             Self::NoSuchCanister { .. } => (404, "MAINS-1301", "/api/mains/v1/canisters lists them"),
             Self::NoSuchPath => (404, "MAINS-1302", "the interface is at /api/v2, /api/v3, /api/v4 and /api/mains/v1"),
             Self::WrongMethod => (405, "MAINS-1303", "see the documentation of this endpoint"),
@@ -121,11 +126,6 @@ impl Failure {
             retry_after_ms,
         }
     }
-}
-
-/// Whether an unchanged key with a corrected clock would have been accepted.
-fn is_about_time(error: &AuthError) -> bool {
-    matches!(error, AuthError::Expired { .. } | AuthError::TooFarInFuture { .. })
 }
 
 /// What a client gets instead of an answer.

@@ -69,7 +69,12 @@ mod tests {
     fn only_the_newest_heights_are_kept() {
         let history = History::default();
         for height in 0..HEIGHTS_MAX as u64 + 10 {
-            history.push(CertifiedHeight { height, time_nanos: 0, state_root: String::new(), signature: String::new() });
+            history.push(CertifiedHeight {
+                height,
+                time_nanos: 0,
+                state_root: String::new(),
+                signature: String::new(),
+            });
         }
         let newest: Vec<u64> = history.newest(usize::MAX).iter().map(|entry| entry.height).collect();
         assert_eq!(newest.len(), HEIGHTS_MAX);

@@ -11,10 +11,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use mains_crypto::VerifiedCall;
+use mains_crypto::{AuthError, VerifiedCall};
 use mains_replica::{Effective, SubmitError};
 use mains_types::{Principal, RequestId};
-use mains_wire::{Content, Envelope};
+use mains_wire::Envelope;
 use std::sync::Arc;
 
 /// Above this many bytes, checking a request moves off the threads that serve sockets: hashing takes milliseconds.
@@ -87,7 +87,7 @@ async fn submit(gateway: &Gateway, id: &str, body: Body) -> Result<Submitted, Fa
     let effective = principal(id)?;
     let call: VerifiedCall = {
         let replica = gateway.replica.clone();
-        checked(gateway, body, "call", move |envelope| Ok(mains_crypto::verify_call(envelope, replica.now())?)).await?
+        checked(gateway, body, move |envelope| mains_crypto::verify_call(envelope, replica.now())).await?
     };
     match gateway.replica.submit(call, effective).await {
         Ok(request_id) => Ok(Submitted::Taken(request_id)),
@@ -97,15 +97,10 @@ async fn submit(gateway: &Gateway, id: &str, body: Body) -> Result<Submitted, Fa
 }
 
 /// `POST /api/v3/canister/<id>/query`: runs a query here, signed by this node.
-async fn query(
-    State(gateway): State<Arc<Gateway>>,
-    Path(id): Path<String>,
-    body: Body,
-) -> Result<Response, Failure> {
+async fn query(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>, body: Body) -> Result<Response, Failure> {
     let effective = principal(&id)?;
     let replica = gateway.replica.clone();
-    let query =
-        checked(&gateway, body, "query", move |envelope| Ok(mains_crypto::verify_query(envelope, replica.now())?)).await?;
+    let query = checked(&gateway, body, move |envelope| mains_crypto::verify_query(envelope, replica.now())).await?;
     let reply = gateway.replica.query(query, effective).await?;
     Ok(cbor(mains_wire::query_response(&reply.result, reply.timestamp, &reply.signature, &reply.node_id)))
 }
@@ -135,41 +130,24 @@ async fn read_subnet_state(
 
 async fn read_state(gateway: &Gateway, effective: Effective, body: Body) -> Result<Response, Failure> {
     let replica = gateway.replica.clone();
-    let request = checked(gateway, body, "read_state", move |envelope| {
-        Ok(mains_crypto::verify_read_state(envelope, replica.now())?)
-    })
-    .await?;
+    let request =
+        checked(gateway, body, move |envelope| mains_crypto::verify_read_state(envelope, replica.now())).await?;
     Ok(cbor(mains_wire::read_state(&gateway.replica.read_state(&request, effective)?)))
 }
 
-/// Reads a body, parses its envelope, sees that it is a request of the type that this path takes, and checks it.
+/// Reads a body, parses its envelope, and checks that it is authentic and of the type that this path takes.
 async fn checked<T: Send + 'static>(
     gateway: &Gateway,
     body: Body,
-    expected: &'static str,
-    check: impl FnOnce(Envelope) -> Result<T, Failure> + Send + 'static,
+    check: impl FnOnce(Envelope) -> Result<T, AuthError> + Send + 'static,
 ) -> Result<T, Failure> {
     let raw = body::read(body, &gateway.admission, gateway.config.body_read()).await?;
     let is_large = raw.bytes.len() > INLINE_CHECK_BYTES_MAX;
-    let parse_and_check = move || {
-        let envelope = Envelope::from_bytes(raw.bytes.clone())?;
-        if request_type(&envelope.content) != expected {
-            return Err(Failure::WrongRequestType { expected });
-        }
-        check(envelope)
-    };
+    let parse_and_check = move || -> Result<T, Failure> { Ok(check(Envelope::from_bytes(raw.bytes.clone())?)?) };
     if is_large {
         tokio::task::spawn_blocking(parse_and_check).await.unwrap_or(Err(Failure::NotReady { retry_after_ms: 1_000 }))
     } else {
         parse_and_check()
-    }
-}
-
-fn request_type(content: &Content) -> &'static str {
-    match content {
-        Content::Call(_) => "call",
-        Content::Query(_) => "query",
-        Content::ReadState(_) => "read_state",
     }
 }
 

@@ -9,12 +9,15 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use mains_ledger::{Account, Statement, statement::{Footprint, Moment}};
+use mains_ledger::{
+    Account, Statement,
+    statement::{Footprint, Moment},
+};
 use mains_replica::{Status, View};
 use mains_state::{Canister, RunStatus};
-use mains_types::{CanisterId, Principal, limits::WASM_PAGE_BYTES};
+use mains_types::{CanisterId, Principal};
 use serde::{Deserialize, Serialize};
-use std::{ops::Bound, sync::Arc};
+use std::sync::Arc;
 
 /// Canisters on one page of the list, and the default.
 const CANISTERS_MAX: usize = 500;
@@ -63,10 +66,7 @@ struct BlocksAsked {
     count: Option<usize>,
 }
 
-async fn blocks(
-    State(gateway): State<Arc<Gateway>>,
-    Query(asked): Query<BlocksAsked>,
-) -> Json<Vec<CertifiedHeight>> {
+async fn blocks(State(gateway): State<Arc<Gateway>>, Query(asked): Query<BlocksAsked>) -> Json<Vec<CertifiedHeight>> {
     Json(gateway.history.newest(asked.count.unwrap_or(BLOCKS_DEFAULT)))
 }
 
@@ -109,23 +109,14 @@ async fn canisters(
         .after
         .map(|text| Principal::from_text(text).map_err(|_| Failure::BadParameter { name: "after" }))
         .transpose()?;
-    let mut found = view
-        .state
-        .canisters()
-        .filter(|canister| after.is_none_or(|after| canister.id > after))
-        .take(limit + 1)
-        .map(|canister| summary(&view, canister))
-        .collect::<Vec<_>>();
-    let next = (found.len() > limit).then(|| {
-        found.truncate(limit);
-        found[limit - 1].id.clone()
+    let mut ids = view.state.canister_ids_after(after, limit + 1);
+    let next = (ids.len() > limit).then(|| {
+        ids.truncate(limit);
+        ids[limit - 1].to_text()
     });
-    Ok(Json(CanisterList {
-        height: view.height().get(),
-        total_count: view.state.canisters().count(),
-        canisters: found,
-        next,
-    }))
+    let canisters =
+        ids.iter().filter_map(|id| view.state.canister(id)).map(|canister| summary(&view, canister)).collect();
+    Ok(Json(CanisterList { height: view.height().get(), total_count: view.state.canisters_count(), canisters, next }))
 }
 
 async fn canister(
@@ -141,7 +132,7 @@ async fn bill(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>) -> Re
     let view = newest(&gateway)?;
     let (id, canister) = find(&view, &id)?;
     let footprint = Footprint {
-        memory_bytes: memory_bytes(canister),
+        memory_bytes: canister.memory_bytes(),
         compute_allocation_percent: canister.settings.compute_allocation,
         freezing_threshold_s: canister.settings.freezing_threshold_seconds,
     };
@@ -161,18 +152,11 @@ fn summary(view: &View, canister: &Canister) -> CanisterSummary {
         module_hash: canister.code.as_ref().map(|code| hex::encode(code.module_hash)),
         controllers: canister.settings.controllers.iter().map(Principal::to_text).collect(),
         cycles: view.state.ledger.balance(&Account::Canister(canister.id)).to_string(),
-        memory_bytes: memory_bytes(canister),
+        memory_bytes: canister.memory_bytes(),
         version: canister.version,
         created_at_nanos: canister.created_at.get(),
         installed_at_nanos: canister.installed_at.map(|time| time.get()),
     }
-}
-
-/// Bytes of heap, stable memory and module.
-fn memory_bytes(canister: &Canister) -> u64 {
-    canister.code.as_ref().map_or(0, |code| {
-        code.heap.bytes + code.stable_pages * WASM_PAGE_BYTES + code.wasm.len() as u64
-    })
 }
 
 fn newest(gateway: &Gateway) -> Result<Arc<View>, Failure> {
@@ -180,7 +164,8 @@ fn newest(gateway: &Gateway) -> Result<Arc<View>, Failure> {
 }
 
 fn find<'a>(view: &'a View, text: &str) -> Result<(CanisterId, &'a Canister), Failure> {
-    let id = Principal::from_text(text).map_err(|_| Failure::NotAPrincipal { text: text.chars().take(100).collect() })?;
+    let id =
+        Principal::from_text(text).map_err(|_| Failure::NotAPrincipal { text: text.chars().take(100).collect() })?;
     let canister = view.state.canister(&id).ok_or_else(|| Failure::NoSuchCanister { id: id.to_text() })?;
     Ok((id, canister))
 }

@@ -1,8 +1,15 @@
 //! The server: routes, layers that apply to all of them, and an orderly end.
 
 use crate::{
-    Config, admission::Admission, failure::Failure, health, history::History, ic, json, listener::Bounded,
-    metrics::{self, Metrics}, page,
+    Config,
+    admission::Admission,
+    failure::Failure,
+    health,
+    history::History,
+    ic, json,
+    listener::Bounded,
+    metrics::{self, Metrics},
+    page,
 };
 use axum::{Router, middleware};
 use mains_replica::ReplicaHandle;

@@ -80,7 +80,10 @@ impl Certificate {
     /// # Errors
     /// [`CertificateError::Missing`] if the certificate does not show it.
     pub fn time(&self) -> Result<UnixNanos, CertificateError> {
-        self.number(&[b"time"]).and_then(|nanos| nanos.try_into().ok()).map(UnixNanos).ok_or(CertificateError::Missing("/time"))
+        self.number(&[b"time"])
+            .and_then(|nanos| nanos.try_into().ok())
+            .map(UnixNanos)
+            .ok_or(CertificateError::Missing("/time"))
     }
 
     /// Height of the state.

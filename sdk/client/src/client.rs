@@ -115,7 +115,9 @@ impl Client {
     /// # Errors
     /// [`ClientError::Agent`] if the identity has no principal.
     pub fn principal(&self) -> Result<Principal, ClientError> {
-        self.agent.get_principal().map_err(|reason| ClientError::Agent(Box::new(ic_agent::AgentError::SigningError(reason))))
+        self.agent
+            .get_principal()
+            .map_err(|reason| ClientError::Agent(Box::new(ic_agent::AgentError::SigningError(reason))))
     }
 
     /// The ic-agent underneath, for everything the interface specification offers.
@@ -145,7 +147,8 @@ impl Client {
         argument: Vec<u8>,
     ) -> Result<Outcome, ClientError> {
         let began = Instant::now();
-        let signed = self.agent.update(&canister, method).with_effective_canister_id(effective).with_arg(argument).sign()?;
+        let signed =
+            self.agent.update(&canister, method).with_effective_canister_id(effective).with_arg(argument).sign()?;
         let request_id = RequestId(*signed.request_id);
         let envelope = signed.signed_update;
         let outcome = |certificate, envelope| {

@@ -1,6 +1,9 @@
 //! A call and its outcome as a file that anybody can check offline, with nothing but the root key.
 
-use crate::{certificate::{Certificate, CertificateError}, outcome::{Rejection, Status}};
+use crate::{
+    certificate::{Certificate, CertificateError},
+    outcome::{Rejection, Status},
+};
 use mains_types::{CanisterId, Cycles, Height, Principal, RequestId, UnixNanos};
 use mains_wire::{Content, Envelope};
 use serde::{Deserialize, Serialize};
@@ -89,7 +92,10 @@ impl Proof {
     pub fn from_json(text: &str) -> Result<Self, ProofError> {
         let proof: Self = serde_json::from_str(text).map_err(|error| ProofError::Malformed(error.to_string()))?;
         if proof.format != FORMAT {
-            return Err(ProofError::Malformed(format!("format `{}` where this version reads `{FORMAT}`", proof.format)));
+            return Err(ProofError::Malformed(format!(
+                "format `{}` where this version reads `{FORMAT}`",
+                proof.format
+            )));
         }
         Ok(proof)
     }
@@ -100,7 +106,8 @@ impl Proof {
     /// # Errors
     /// Every [`ProofError`].
     pub fn verify(&self, trusted: Option<&[u8]>) -> Result<Proven, ProofError> {
-        let bytes = |name: &str, text: &str| hex::decode(text).map_err(|_| ProofError::Malformed(format!("{name} is not hex")));
+        let bytes =
+            |name: &str, text: &str| hex::decode(text).map_err(|_| ProofError::Malformed(format!("{name} is not hex")));
         let root_key = bytes("root_key", &self.root_key)?;
         if trusted.is_some_and(|trusted| trusted != root_key) {
             return Err(ProofError::OtherRootKey);

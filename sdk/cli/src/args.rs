@@ -1,0 +1,277 @@
+//! The command line: nouns, then verbs.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Run, use and inspect Mains networks.
+#[derive(Parser)]
+#[command(name = "mains", version, disable_help_subcommand = true, max_term_width = 110)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage.\nStart with `mains demo`.")]
+pub(crate) struct Arguments {
+    /// What every command takes.
+    #[command(flatten)]
+    pub(crate) shared: Shared,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone)]
+pub(crate) struct Shared {
+    /// Which network: `local` (the test network started last) or a node's URL.
+    #[arg(long, global = true, default_value = "local", env = "MAINS_NETWORK", value_name = "local|URL")]
+    pub(crate) network: String,
+    /// Who signs: an identity's name, or `anonymous`. Default: the one chosen with `mains identity use`.
+    #[arg(long, global = true, env = "MAINS_IDENTITY", value_name = "NAME")]
+    pub(crate) identity: Option<String>,
+    /// What to print: text for people, json for programs, candid for the bare reply.
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    /// Print results only.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// Forms of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// The bare Candid reply.
+    Candid,
+}
+
+/// All commands.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Show a whole network at work: four replicas, one canister, one bill.
+    Demo(DemoArguments),
+    /// Run a test network on this machine.
+    #[command(subcommand)]
+    Testnet(TestnetCommand),
+    /// Choose who signs.
+    #[command(subcommand)]
+    Identity(IdentityCommand),
+    /// Create a canister from a Wasm module, or give an existing one a new module.
+    Deploy(DeployArguments),
+    /// Call a method that may change state; prints the certified reply.
+    Call(CallArguments),
+    /// Call a query method on one replica; prints its signed reply.
+    Query(QueryArguments),
+    /// Look after canisters.
+    #[command(subcommand)]
+    Canister(CanisterCommand),
+    /// Show what a canister used and what it cost.
+    Bill {
+        /// The canister's name or id.
+        name: String,
+    },
+    /// Check a proof saved by `mains call --save-proof`, offline.
+    Verify(VerifyArguments),
+    /// Run a node.
+    #[command(subcommand)]
+    Node(NodeCommand),
+}
+
+/// `mains demo`.
+#[derive(Args)]
+pub(crate) struct DemoArguments {
+    /// Stop everything at the end instead of waiting for Ctrl-C.
+    #[arg(long)]
+    pub(crate) exit: bool,
+    /// Where the replicas keep their files; it must be empty. Default: a temporary directory.
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+    /// API port of the first replica; the others follow. Default: 4950.
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+}
+
+/// `mains testnet …`.
+#[derive(Subcommand)]
+pub(crate) enum TestnetCommand {
+    /// Start a test network, or continue a stopped one.
+    Up {
+        /// Replicas. Default: 4.
+        #[arg(long)]
+        nodes: Option<usize>,
+        /// Where the replicas keep their files. Default: `testnet` in the directory of `mains`.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// API port of the first replica; the others follow. Default: 4950.
+        #[arg(long)]
+        port: Option<u16>,
+        /// Return once it is up, and leave it running.
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Show every replica.
+    Status(TestnetDir),
+    /// Stop all replicas; `testnet up` continues.
+    Stop(TestnetDir),
+    /// Kill a replica at once, as a power cut would.
+    Kill {
+        /// Its number.
+        index: usize,
+        #[command(flatten)]
+        dir: TestnetDir,
+    },
+    /// Start a replica again.
+    Restart {
+        /// Its number.
+        index: usize,
+        #[command(flatten)]
+        dir: TestnetDir,
+    },
+}
+
+/// Which test network.
+#[derive(Args)]
+pub(crate) struct TestnetDir {
+    /// Its directory. Default: that of the test network started last.
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// `mains identity …`.
+#[derive(Subcommand)]
+pub(crate) enum IdentityCommand {
+    /// Make a new Ed25519 key.
+    New {
+        /// Its name.
+        name: String,
+    },
+    /// Show all identities.
+    List,
+    /// Choose who signs from now on.
+    Use {
+        /// Its name, or `anonymous`.
+        name: String,
+    },
+}
+
+/// `mains deploy`.
+#[derive(Args)]
+pub(crate) struct DeployArguments {
+    /// The Wasm module, gzipped or not.
+    pub(crate) wasm: PathBuf,
+    /// How the canister is called from now on. Default: the file's name.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Candid argument for the canister's init, for example `(opt 5)`.
+    #[arg(long, value_name = "CANDID", default_value = "()")]
+    pub(crate) arg: String,
+    /// What to do with a canister that exists. Default: install into a new one, upgrade an existing one.
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<DeployMode>,
+    /// Cycles that a new canister starts with.
+    #[arg(long, default_value_t = 3_000_000_000_000)]
+    pub(crate) cycles: u128,
+}
+
+/// What `deploy` does with a canister that exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeployMode {
+    /// Into an empty canister.
+    Install,
+    /// Keep its state.
+    Upgrade,
+    /// Forget its state.
+    Reinstall,
+}
+
+/// `mains call`.
+#[derive(Args)]
+pub(crate) struct CallArguments {
+    /// The canister's name or id.
+    pub(crate) name: String,
+    /// The method.
+    pub(crate) method: String,
+    /// The argument, for example `("World", 5)`.
+    #[arg(default_value = "()")]
+    pub(crate) candid: String,
+    /// Keep the request, the reply and their certificate in a file for `mains verify`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_proof: Option<PathBuf>,
+}
+
+/// `mains query`.
+#[derive(Args)]
+pub(crate) struct QueryArguments {
+    /// The canister's name or id.
+    pub(crate) name: String,
+    /// The method.
+    pub(crate) method: String,
+    /// The argument, for example `("World", 5)`.
+    #[arg(default_value = "()")]
+    pub(crate) candid: String,
+}
+
+/// `mains canister …`.
+#[derive(Subcommand)]
+pub(crate) enum CanisterCommand {
+    /// Show a canister's state, settings and balance.
+    Status {
+        /// The canister's name or id.
+        name: String,
+    },
+    /// Show all canisters of the subnet.
+    List,
+    /// Start a stopped canister.
+    Start {
+        /// The canister's name or id.
+        name: String,
+    },
+    /// Stop a canister once its open calls have ended.
+    Stop {
+        /// The canister's name or id.
+        name: String,
+    },
+}
+
+/// `mains verify`.
+#[derive(Args)]
+pub(crate) struct VerifyArguments {
+    /// The proof.
+    pub(crate) file: PathBuf,
+    /// The root key to trust, DER in hex. Default: the one in the file, which then proves only that the file is whole.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) root_key: Option<String>,
+}
+
+/// `mains node …`.
+#[derive(Subcommand)]
+pub(crate) enum NodeCommand {
+    /// Run the node in a directory until it is told to stop.
+    Run {
+        /// The node's directory.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Leave the terminal's session first.
+        #[arg(long, hide = true)]
+        own_session: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn shared_options_may_follow_the_command() {
+        let arguments =
+            Arguments::try_parse_from(["mains", "call", "counter", "get", "-o", "json", "--network", "http://x"]);
+        let arguments = arguments.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(arguments.shared.output, Output::Json);
+        assert_eq!(arguments.shared.network, "http://x");
+    }
+}

@@ -1,0 +1,37 @@
+//! One drawer per noun.
+
+mod bill;
+mod call;
+mod canister;
+mod deploy;
+mod identity;
+pub(crate) mod node;
+mod testnet;
+mod verify;
+
+pub(crate) use testnet::interrupted;
+
+use crate::{
+    args::{Command, NodeCommand, Shared},
+    context::Context,
+    demo,
+};
+use anyhow::Result;
+
+/// Runs a command that needs no runtime of its own.
+pub(crate) async fn run(shared: Shared, command: Command) -> Result<()> {
+    let context = Context::new(shared);
+    match command {
+        Command::Demo(arguments) => demo::run(context?, arguments).await,
+        Command::Testnet(command) => testnet::run(context?, command).await,
+        Command::Identity(command) => identity::run(&context?, command),
+        Command::Deploy(arguments) => deploy::run(&context?, arguments).await,
+        Command::Call(arguments) => call::update(&context?, arguments).await,
+        Command::Query(arguments) => call::query(&context?, arguments).await,
+        Command::Canister(command) => canister::run(&context?, command).await,
+        Command::Bill { name } => bill::run(&context?, &name).await,
+        // Works without a home: it reads one file and asks nobody.
+        Command::Verify(arguments) => verify::run(arguments),
+        Command::Node(NodeCommand::Run { dir, own_session }) => node::run(&dir, own_session),
+    }
+}

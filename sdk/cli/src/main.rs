@@ -1,0 +1,38 @@
+//! `mains`: everything a person does with a Mains network, in one binary.
+//!
+//! Parses, calls the rooms that know how, and prints. Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to stdout,
+//! progress and errors to stderr; an expected error is one line that says what to do. Spec: `specs/interface.md`.
+
+mod args;
+mod candid_text;
+mod commands;
+mod context;
+mod demo;
+mod home;
+mod module;
+mod shipped;
+mod terminal;
+
+use args::{Arguments, Command, NodeCommand};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        // The node builds its own runtime.
+        Command::Node(NodeCommand::Run { dir, own_session }) => commands::node::run(&dir, own_session),
+        command => on_runtime(commands::run(arguments.shared, command)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn on_runtime(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+}

@@ -1,0 +1,92 @@
+//! Processes of replicas: start, watch, end. A process id alone proves nothing: ids are reused.
+
+use crate::{LocalError, files::ReplicaFile};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use std::{
+    fs::OpenOptions,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+/// Makes the calling process the leader of its own session, so that it outlives the terminal and its Ctrl-C.
+///
+/// For the child's side of [`spawn`]: doing it between fork and exec would take unsafe code.
+pub fn own_session() {
+    // It fails only for a process that leads a group, which is then out of the terminal's reach already.
+    let _ = rustix::process::setsid();
+}
+
+/// Starts the replica in `replica.dir`; its output goes to its log.
+pub(crate) fn spawn(binary: &Path, replica: &ReplicaFile) -> Result<Child, LocalError> {
+    let log = replica.log();
+    let file = OpenOptions::new().create(true).append(true).open(&log).map_err(LocalError::file("write", &log))?;
+    let errors = file.try_clone().map_err(LocalError::file("write", &log))?;
+    Command::new(binary)
+        .args(["node", "run", "--own-session", "--dir"])
+        .arg(&replica.dir)
+        .stdin(Stdio::null())
+        .stdout(file)
+        .stderr(errors)
+        .spawn()
+        .map_err(|source| LocalError::Spawn { binary: binary.to_owned(), source })
+}
+
+/// Whether process `pid` lives and is a replica on `dir`.
+pub(crate) fn is_alive(pid: u32, dir: &Path) -> bool {
+    let Some(process) = pid_of(pid) else { return false };
+    match std::fs::read(format!("/proc/{pid}/cmdline")) {
+        // Empty for a process that has ended and waits for its parent to notice.
+        Ok(command) => contains(&command, dir.as_os_str().as_encoded_bytes()),
+        Err(_) if Path::new("/proc/self/cmdline").exists() => false,
+        // Without /proc the id has to do.
+        Err(_) => test_kill_process(process).is_ok(),
+    }
+}
+
+/// Asks a process to end in order.
+pub(crate) fn terminate(pid: u32) {
+    signal(pid, Signal::TERM);
+}
+
+/// Ends a process at once, as a power cut would.
+pub(crate) fn kill(pid: u32) {
+    signal(pid, Signal::KILL);
+}
+
+fn signal(pid: u32, signal: Signal) {
+    if let Some(process) = pid_of(pid) {
+        // It may have ended just now.
+        let _ = kill_process(process, signal);
+    }
+}
+
+fn pid_of(pid: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(pid).ok()?)
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_process_with_the_same_id_is_not_taken_for_the_replica() {
+        assert!(!is_alive(std::process::id(), Path::new("/nowhere/node-0")));
+        assert!(!is_alive(0, Path::new("/")));
+        assert!(!is_alive(u32::MAX, Path::new("/")));
+    }
+
+    #[test]
+    fn a_process_is_seen_to_live_and_to_end() {
+        let mark = "/tmp/mains-no-such-node";
+        let mut child = Command::new("sh").args(["-c", "sleep 60; : $0", mark]).spawn().expect("a shell");
+        let alive = is_alive(child.id(), Path::new(mark));
+        kill(child.id());
+        child.wait().expect("it ended");
+        assert!(alive);
+        assert!(!is_alive(child.id(), Path::new(mark)));
+    }
+}

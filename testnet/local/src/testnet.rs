@@ -1,0 +1,298 @@
+//! A test network: make it, start it, end replicas and start them again.
+
+use crate::{
+    DEFAULT_API_PORT, DEFAULT_NODES, LocalError, ReplicaStatus,
+    files::{self, ReplicaFile, TestnetFile},
+    ports, process,
+};
+use mains_client::{Client, identity};
+use mains_operator::TestnetOptions;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Child,
+    time::{Duration, Instant},
+};
+
+/// How long replicas may take to form a subnet. The first start compiles nothing; a loaded machine is slow.
+const READY: Duration = Duration::from_secs(60);
+/// How long a replica may take to end in order.
+const ORDERLY_END: Duration = Duration::from_secs(10);
+/// How long the system may take to remove a killed process.
+const END: Duration = Duration::from_secs(10);
+/// Pause between two looks.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What a test network should look like.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where its files go.
+    pub dir: PathBuf,
+    /// The `mains` binary that replicas run.
+    pub binary: PathBuf,
+    /// Replicas; [`DEFAULT_NODES`] if nothing is asked for.
+    pub nodes: Option<usize>,
+    /// API port of the first replica; [`DEFAULT_API_PORT`] if nothing is asked for.
+    pub api_port: Option<u16>,
+}
+
+/// A test network and, for those that this process started, its processes.
+pub struct Testnet {
+    dir: PathBuf,
+    binary: PathBuf,
+    file: TestnetFile,
+    children: BTreeMap<usize, Child>,
+}
+
+impl Testnet {
+    /// Makes the files of a new test network; nothing runs yet.
+    ///
+    /// # Errors
+    /// The directory is not empty or cannot be written to, a port is in use, a number that makes no network.
+    pub fn create(options: &Options) -> Result<Self, LocalError> {
+        let nodes = options.nodes.unwrap_or(DEFAULT_NODES);
+        if !(1..=40).contains(&nodes) {
+            return Err(LocalError::NodesCount { nodes });
+        }
+        let api_port = options.api_port.unwrap_or(DEFAULT_API_PORT);
+        let dir = absolute(&options.dir)?;
+        files::make_empty(&dir)?;
+        ports::check_api(api_port, nodes)?;
+        let p2p_ports = ports::find_p2p(api_port, nodes)?;
+        let network = "testnet".to_owned();
+        let made = mains_operator::create_testnet(
+            &dir,
+            &TestnetOptions { network: network.clone(), nodes, api_port, p2p_ports, funded: Vec::new() },
+        )?;
+        let replicas = made
+            .nodes
+            .into_iter()
+            .zip(made.node_ids)
+            .enumerate()
+            .map(|(index, (dir, node_id))| ReplicaFile {
+                node_id: node_id.to_text(),
+                api: format!("http://127.0.0.1:{}", usize::from(api_port) + index),
+                dir,
+                pid: None,
+            })
+            .collect();
+        let file = TestnetFile { network, api_port, replicas };
+        file.write(&dir)?;
+        Ok(Self { dir, binary: options.binary.clone(), file, children: BTreeMap::new() })
+    }
+
+    /// Opens the test network in `dir`, running or not.
+    ///
+    /// # Errors
+    /// [`LocalError::Missing`] if there is none, [`LocalError::Damaged`].
+    pub fn open(dir: &Path, binary: &Path) -> Result<Self, LocalError> {
+        let dir = absolute(dir)?;
+        let file = TestnetFile::read(&dir)?.ok_or_else(|| LocalError::Missing { path: dir.clone() })?;
+        Ok(Self { dir, binary: binary.to_owned(), file, children: BTreeMap::new() })
+    }
+
+    /// Continues the test network in the directory if there is one that is stopped, else makes one.
+    ///
+    /// # Errors
+    /// As [`Testnet::create`]; also if it runs already or is not what was asked for.
+    pub fn open_or_create(options: &Options) -> Result<Self, LocalError> {
+        let testnet = match Self::open(&options.dir, &options.binary) {
+            Err(LocalError::Missing { .. }) => return Self::create(options),
+            opened => opened?,
+        };
+        if testnet.is_running() {
+            return Err(LocalError::Running { path: testnet.dir });
+        }
+        let different = |what: String| Err(LocalError::Different { path: testnet.dir.clone(), what });
+        if options.nodes.is_some_and(|nodes| nodes != testnet.file.replicas.len()) {
+            return different(format!("{} nodes", testnet.file.replicas.len()));
+        }
+        if options.api_port.is_some_and(|port| port != testnet.file.api_port) {
+            return different(format!("port {}", testnet.file.api_port));
+        }
+        ports::check_api(testnet.file.api_port, testnet.file.replicas.len())?;
+        Ok(testnet)
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Its replicas.
+    pub fn replicas(&self) -> &[ReplicaFile] {
+        &self.file.replicas
+    }
+
+    /// Whether any replica's process lives.
+    pub fn is_running(&self) -> bool {
+        (0..self.file.replicas.len()).any(|index| self.pid(index).is_some())
+    }
+
+    /// The process of a replica, if it lives.
+    pub fn pid(&self, index: usize) -> Option<u32> {
+        let replica = self.file.replicas.get(index)?;
+        replica.pid.filter(|pid| process::is_alive(*pid, &replica.dir))
+    }
+
+    /// Starts every replica that does not run.
+    ///
+    /// # Errors
+    /// A process cannot be started; those started before run on.
+    pub fn start_all(&mut self) -> Result<(), LocalError> {
+        for index in 0..self.file.replicas.len() {
+            self.start(index)?;
+        }
+        Ok(())
+    }
+
+    /// Starts a replica, unless it runs.
+    ///
+    /// # Errors
+    /// [`LocalError::NoSuchReplica`], or its process cannot be started.
+    pub fn start(&mut self, index: usize) -> Result<(), LocalError> {
+        self.check(index)?;
+        if self.pid(index).is_none() {
+            let child = process::spawn(&self.binary, &self.file.replicas[index])?;
+            self.file.replicas[index].pid = Some(child.id());
+            self.children.insert(index, child);
+            self.file.write(&self.dir)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a replica at once, as a power cut would (SIGKILL).
+    ///
+    /// # Errors
+    /// [`LocalError::NoSuchReplica`], or the system does not remove the process.
+    pub async fn kill(&mut self, index: usize) -> Result<(), LocalError> {
+        self.check(index)?;
+        if let Some(pid) = self.pid(index) {
+            process::kill(pid);
+            self.ended(index, pid, END).await?;
+        }
+        self.forget(index)
+    }
+
+    /// Ends all replicas in order (SIGTERM), and by force those that do not follow.
+    ///
+    /// # Errors
+    /// The system does not remove a process.
+    pub async fn stop_all(&mut self) -> Result<(), LocalError> {
+        let alive: Vec<(usize, u32)> =
+            (0..self.file.replicas.len()).filter_map(|index| Some((index, self.pid(index)?))).collect();
+        for (_, pid) in &alive {
+            process::terminate(*pid);
+        }
+        let began = Instant::now();
+        for (index, pid) in alive {
+            let left = ORDERLY_END.saturating_sub(began.elapsed());
+            if self.ended(index, pid, left).await.is_err() {
+                process::kill(pid);
+                self.ended(index, pid, END).await?;
+            }
+            self.forget(index)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every replica that was started serves clients and is connected to all others that were.
+    ///
+    /// # Errors
+    /// [`LocalError::Died`] with a replica's last words, [`LocalError::TooLate`].
+    pub async fn ready(&mut self) -> Result<Vec<ReplicaStatus>, LocalError> {
+        let started = self.file.replicas.iter().filter(|replica| replica.pid.is_some()).count();
+        self.wait("forming a subnet", READY, |replicas| {
+            let ready = |replica: &&ReplicaStatus| replica.is_healthy() && replica.connected_count() + 1 >= started;
+            replicas.iter().filter(ready).count() == started
+        })
+        .await
+    }
+
+    /// Waits until `predicate` holds for the replicas; `what` names it for an error.
+    ///
+    /// # Errors
+    /// [`LocalError::Died`] if a started replica ends meanwhile, [`LocalError::TooLate`].
+    pub async fn wait(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        predicate: impl Fn(&[ReplicaStatus]) -> bool,
+    ) -> Result<Vec<ReplicaStatus>, LocalError> {
+        let began = Instant::now();
+        loop {
+            let replicas = self.status().await;
+            if predicate(&replicas) {
+                return Ok(replicas);
+            }
+            for (index, replica) in self.file.replicas.iter().enumerate() {
+                if replica.pid.is_some() && self.pid(index).is_none() {
+                    let log = replica.log();
+                    return Err(LocalError::Died { index, last_words: files::last_line(&log), log });
+                }
+            }
+            if began.elapsed() > patience {
+                return Err(LocalError::TooLate {
+                    what: what.into(),
+                    seconds: patience.as_secs(),
+                    logs: self.dir.clone(),
+                });
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// How every replica is doing now.
+    pub async fn status(&self) -> Vec<ReplicaStatus> {
+        let mut replicas = Vec::new();
+        for (index, replica) in self.file.replicas.iter().enumerate() {
+            let pid = self.pid(index);
+            let report = match (pid, Client::trusting(&replica.api, identity::anonymous(), &[])) {
+                (Some(_), Ok(client)) => client.report().await.ok().filter(|report| report.node_id == replica.node_id),
+                _ => None,
+            };
+            replicas.push(ReplicaStatus {
+                index,
+                node_id: replica.node_id.clone(),
+                pid,
+                api: replica.api.clone(),
+                report,
+            });
+        }
+        replicas
+    }
+
+    fn check(&self, index: usize) -> Result<(), LocalError> {
+        let count = self.file.replicas.len();
+        if index < count { Ok(()) } else { Err(LocalError::NoSuchReplica { index, last: count.saturating_sub(1) }) }
+    }
+
+    fn forget(&mut self, index: usize) -> Result<(), LocalError> {
+        self.file.replicas[index].pid = None;
+        self.file.write(&self.dir)
+    }
+
+    /// Waits for a process to be gone; a child is also reaped.
+    async fn ended(&mut self, index: usize, pid: u32, patience: Duration) -> Result<(), LocalError> {
+        let began = Instant::now();
+        loop {
+            if let Some(child) = self.children.get_mut(&index)
+                && matches!(child.try_wait(), Ok(Some(_)))
+            {
+                self.children.remove(&index);
+            }
+            if !process::is_alive(pid, &self.file.replicas[index].dir) {
+                return Ok(());
+            }
+            if began.elapsed() > patience {
+                return Err(LocalError::Unstoppable { index, pid });
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// Replicas get absolute paths: the process id check looks for them in command lines.
+fn absolute(dir: &Path) -> Result<PathBuf, LocalError> {
+    std::path::absolute(dir).map_err(LocalError::file("use", dir))
+}
