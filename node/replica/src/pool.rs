@@ -101,11 +101,7 @@ impl Pool {
         let mut bytes = 0;
         for id in calls.by_turn.values() {
             let waiting = &calls.by_id[id];
-            let expiry = waiting.call.ingress_expiry();
-            if taken.contains(id)
-                || expiry <= time
-                || expiry.nanos_since(time) > limits::INGRESS_EXPIRY_MAX_NANOS + limits::INGRESS_EXPIRY_DRIFT_NANOS
-            {
+            if taken.contains(id) || waiting.call.check_at_block(time).is_err() {
                 continue;
             }
             if bytes + waiting.raw.len() > limits::BLOCK_INGRESS_BYTES_MAX {
@@ -123,7 +119,7 @@ impl Pool {
     /// Whether [`Pool::select`] would choose something.
     pub fn has_any(&self, taken: &HashSet<RequestId>, time: UnixNanos) -> bool {
         let calls = self.lock();
-        calls.by_turn.values().any(|id| !taken.contains(id) && calls.by_id[id].call.ingress_expiry() > time)
+        calls.by_turn.values().any(|id| !taken.contains(id) && calls.by_id[id].call.check_at_block(time).is_ok())
     }
 
     /// Ends with the next arrival after this call, polled or not.

@@ -13,10 +13,9 @@ use tokio::sync::mpsc;
 
 /// Calls that wait to be sent; beyond it they are only in this replica's pool and go out when it leads.
 pub(crate) const OUTGOING_MAX: usize = 4_096;
-/// Bytes of one message above which no further call is added.
+/// Bytes of one message above which no further call is added: with the largest call behind it, it still fits a block's
+/// channel.
 const MESSAGE_BYTES: usize = 64 << 10;
-/// Bytes of the longest message: a short one and the largest call behind it.
-pub(crate) const MESSAGE_BYTES_MAX: usize = MESSAGE_BYTES + limits::INGRESS_BYTES_MAX + 4;
 
 /// Sends what this replica admitted.
 pub(crate) async fn send(mut outgoing: mpsc::Receiver<Bytes>, mut sender: impl Sender<PublicKey = PublicKey>) {

@@ -30,6 +30,11 @@ impl NodeKey {
         Self(SigningKey::from_bytes(&seed))
     }
 
+    /// The seed, for the libraries that hold the same identity in a form of their own (votes, transport).
+    pub fn seed(&self) -> [u8; 32] {
+        self.0.to_bytes()
+    }
+
     /// The public key.
     pub fn public(&self) -> [u8; 32] {
         self.0.verifying_key().to_bytes()
