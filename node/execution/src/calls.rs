@@ -1,50 +1,50 @@
-//! Calls to the built-in canisters, and answers: how a call ends, whoever made it.
+//! Calls: how canisters make them, how they end, and what a built-in canister sees of one.
 //!
-//! The management canister and the system canisters are functions on the state. They run when their call is made: a
-//! canister's in the message that made it, a client's in its turn.
+//! The management canister and the system canisters are functions on the state; calls to them wait in a queue of their own
+//! and run in the same round.
 
-use crate::engine::Engine;
-use mains_ledger::Account;
-use mains_state::{Callback, CallOrigin, IngressStatus, Message, Response, State};
-use mains_types::{CanisterId, Cycles, Digest32, Principal, Reject, RejectCode, RequestId, ErrorCode, limits};
+use crate::{engine::Engine, induction, rejects, system_api::OutgoingCall, system_canisters};
+use mains_ledger::{Account, Resource};
+use mains_state::{CallOrigin, Callback, IngressStatus, Message, Response, State, SystemMessage};
+use mains_types::{CanisterId, Cycles, Digest32, Principal, Reject, limits};
 use std::sync::Arc;
 
 /// A call to the management canister or to a system canister.
 ///
 /// Whatever the callee changes is undone if it answers with [`Outcome::Reject`], except [`SystemCall::instructions_used`],
 /// [`SystemCall::compiled`] and the lines of [`SystemCall::kept_logs`].
-pub struct SystemCall<'a> {
+pub(crate) struct SystemCall<'a> {
     /// The state, to be changed. Its `time` is the block's.
-    pub state: &'a mut State,
+    pub(crate) state: &'a mut State,
     /// The Wasm host.
-    pub engine: &'a dyn Engine,
+    pub(crate) engine: &'a dyn Engine,
     /// Who calls.
-    pub sender: Principal,
+    pub(crate) sender: Principal,
     /// Who waits for the answer; to be stored with an [`Outcome::Later`].
-    pub origin: CallOrigin,
+    pub(crate) origin: CallOrigin,
     /// The canister that is called.
-    pub callee: CanisterId,
+    pub(crate) callee: CanisterId,
     /// The method.
-    pub method: &'a str,
+    pub(crate) method: &'a str,
     /// The argument.
-    pub argument: &'a [u8],
+    pub(crate) argument: &'a [u8],
     /// Cycles that came with the call and are not accepted yet. They are in flight; what is left goes back with the answer.
-    pub cycles: Cycles,
+    pub(crate) cycles: Cycles,
     /// Where random bytes come from.
-    pub random: &'a mut Random,
+    pub(crate) random: &'a mut Random,
     /// Instructions that hooks run for this call may use together.
-    pub instructions_max: u64,
+    pub(crate) instructions_max: u64,
     /// Instructions used so far; charged to the canister that the call is about, also after a reject.
-    pub instructions_used: u64,
+    pub(crate) instructions_used: u64,
     /// Instructions of compiling modules; likewise.
-    pub compiled: u64,
+    pub(crate) compiled: u64,
     /// Log lines of canisters, kept also after a reject.
-    pub kept_logs: Vec<(CanisterId, Vec<Vec<u8>>)>,
+    pub(crate) kept_logs: Vec<(CanisterId, Vec<Vec<u8>>)>,
 }
 
 /// What became of a call to a built-in canister.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Answered.
     Reply(Vec<u8>),
     /// Refused; everything it changed is undone.
@@ -55,7 +55,7 @@ pub enum Outcome {
 
 impl SystemCall<'_> {
     /// Moves up to `amount` of the attached cycles to an account; returns how many.
-    pub fn accept(&mut self, to: &Account, amount: Cycles) -> Cycles {
+    pub(crate) fn accept(&mut self, to: &Account, amount: Cycles) -> Cycles {
         let accepted = amount.min(self.cycles);
         self.state.ledger.release(to, accepted);
         self.cycles = self.cycles.saturating_sub(accepted);
@@ -63,26 +63,26 @@ impl SystemCall<'_> {
     }
 
     /// Instructions that hooks may still use.
-    pub fn instructions_left(&self) -> u64 {
+    pub(crate) fn instructions_left(&self) -> u64 {
         self.instructions_max.saturating_sub(self.instructions_used)
     }
 }
 
 /// Random bytes of one block: the beacon's value of an earlier height, expanded.
 #[derive(Clone, Debug)]
-pub struct Random {
+pub(crate) struct Random {
     seed: Digest32,
     count: u64,
 }
 
 impl Random {
     /// The bytes of a block with this beacon value.
-    pub fn new(seed: Digest32) -> Self {
+    pub(crate) fn new(seed: Digest32) -> Self {
         Self { seed, count: 0 }
     }
 
     /// The next 32 bytes.
-    pub fn next(&mut self) -> Digest32 {
+    pub(crate) fn next(&mut self) -> Digest32 {
         self.count += 1;
         *blake3::keyed_hash(&self.seed, &self.count.to_be_bytes()).as_bytes()
     }
@@ -119,10 +119,61 @@ pub(crate) fn return_cycles(state: &mut State, canister: &CanisterId, amount: Cy
     state.ledger.release(&account, amount);
 }
 
+/// Whether calls to this canister are answered by a function on the state.
+pub(crate) fn is_built_in(state: &State, id: &CanisterId) -> bool {
+    *id == Principal::management_canister() || system_canisters::is_built_in(state, id)
+}
+
+/// Sends the calls that a run of `caller` made in `context`; returns their fees. The run has checked that they can be paid.
+pub(crate) fn send(state: &mut State, caller: &CanisterId, context: u64, calls: Vec<OutgoingCall>) -> Cycles {
+    // All is set aside before any fee is charged: fractions that meters carry may make a fee one cycle dearer.
+    for call in &calls {
+        let reserved = state.ledger.reserve(caller, call.cycles.saturating_add(call.reserve));
+        reserved.expect("the system interface lets canisters send only what they have");
+    }
+    let mut fees = Cycles::ZERO;
+    for call in calls {
+        let (_, message) = state.ledger.charge_affordable(caller, Resource::CallMessages, 1);
+        let (_, bytes) = state.ledger.charge_affordable(caller, Resource::CallBytes, u128::from(call.bytes));
+        fees = fees.saturating_add(message).saturating_add(bytes);
+        route(state, caller, context, call);
+    }
+    fees
+}
+
+/// Puts a call into its callee's queue, or its rejection into the caller's.
+fn route(state: &mut State, caller: &CanisterId, context: u64, call: OutgoingCall) {
+    let callback = Callback {
+        context,
+        callee: call.callee,
+        on_reply: call.on_reply,
+        on_reject: call.on_reject,
+        on_cleanup: call.on_cleanup,
+        cycles: call.cycles,
+        reserved: call.reserve,
+        deadline: call.deadline,
+    };
+    let number = state.insert_callback(caller, callback).expect("the caller has just run");
+    let origin = CallOrigin::Canister { sender: *caller, callback: number, deadline: call.deadline };
+    if is_built_in(state, &call.callee) {
+        if state.system_queue_count() >= limits::SYSTEM_QUEUE_MAX {
+            return respond(state, &origin, Err(rejects::queue_full(&call.callee)), call.cycles);
+        }
+        let OutgoingCall { callee, method, argument, cycles, .. } = call;
+        return state.enqueue_system(SystemMessage { origin, sender: *caller, callee, method, argument, cycles });
+    }
+    let callee = state.canister(&call.callee).ok_or_else(|| rejects::not_found(&call.callee));
+    if let Err(reject) = callee.and_then(induction::has_room) {
+        return respond(state, &origin, Err(reject), call.cycles);
+    }
+    let OutgoingCall { callee, method, argument, cycles, deadline, .. } = call;
+    state.enqueue(&callee, Message::Request { sender: *caller, callback: number, method, argument, cycles, deadline });
+}
+
 fn within_limit(reply: Vec<u8>) -> Result<Vec<u8>, Reject> {
     if reply.len() <= limits::PAYLOAD_BYTES_MAX {
-        return Ok(reply);
+        Ok(reply)
+    } else {
+        Err(rejects::reply_too_large(reply.len(), limits::PAYLOAD_BYTES_MAX))
     }
-    let text = format!("The reply has {} bytes, {} are allowed", reply.len(), limits::PAYLOAD_BYTES_MAX);
-    Err(Reject::new(RejectCode::CanisterError, ErrorCode::CanisterContractViolation, text))
 }

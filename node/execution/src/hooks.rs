@@ -3,13 +3,14 @@
 use crate::{
     calls::SystemCall,
     charges,
-    engine::{Engine, Entry, ModuleInfo, Run},
+    engine::{Engine, Entry, Run},
+    run,
     system_api::{Inputs, Mode, SystemApi},
     traps,
 };
 use mains_ledger::Account;
-use mains_state::Canister;
-use mains_types::{ErrorCode, Reject, RejectCode};
+use mains_state::{Canister, Code};
+use mains_types::Reject;
 use std::sync::Arc;
 
 /// An entry point of installing and upgrading.
@@ -26,14 +27,17 @@ pub(crate) enum Hook {
 }
 
 impl Hook {
-    fn entry(self, info: &ModuleInfo) -> Option<(Mode, Entry)> {
+    fn entry(self, engine: &dyn Engine, code: &Code) -> Option<(Mode, Entry)> {
         let (mode, export) = match self {
-            Self::Start => return info.has_start.then_some((Mode::Start, Entry::Start)),
+            Self::Start => {
+                let has_start = engine.module(&code.wasm).is_ok_and(|info| info.has_start);
+                return has_start.then_some((Mode::Start, Entry::Start));
+            }
             Self::Init => (Mode::Init, "canister_init"),
             Self::PreUpgrade => (Mode::PreUpgrade, "canister_pre_upgrade"),
             Self::PostUpgrade => (Mode::Init, "canister_post_upgrade"),
         };
-        info.hooks.contains(export).then(|| (mode, Entry::Export(export.to_owned())))
+        code.has_hook(export).then(|| (mode, Entry::Export(export.to_owned())))
     }
 }
 
@@ -49,11 +53,7 @@ pub(crate) fn run_hook(
     argument: &[u8],
 ) -> Result<(), Reject> {
     let Some(code) = draft.code.clone() else { return Ok(()) };
-    let info = call.engine.module(&code.wasm).map_err(|error| {
-        let text = format!("Error from Canister {}: Canister's Wasm module is not valid: {error}", draft.id);
-        Reject::new(RejectCode::CanisterError, ErrorCode::CanisterInvalidModule, text)
-    })?;
-    let Some((mode, entry)) = hook.entry(&info) else { return Ok(()) };
+    let Some((mode, entry)) = hook.entry(call.engine, &code) else { return Ok(()) };
     let instructions = call.instructions_left();
     let canister = Arc::new(draft.clone());
     let inputs = Inputs {
@@ -63,6 +63,7 @@ pub(crate) fn run_hook(
         balance: call.state.ledger.canister_balance(&draft.id),
         frozen: charges::freezing_limit(call.state, draft),
         instruction_limit: instructions,
+        prices: run::prices(call.state),
         ..Inputs::new(mode, canister, call.state.subnet.clone(), call.state.time)
     };
     let run = Run { canister: draft.id, code: &code, entry, api: SystemApi::new(inputs), instructions, commit: true };
@@ -76,7 +77,7 @@ pub(crate) fn run_hook(
     }
     let effects = ran.api.into_effects();
     let burned = call.state.ledger.burn(&Account::Canister(draft.id), effects.burned);
-    burned.map_err(|error| charges::out_of_cycles(&draft.id, &error.to_string()))?;
+    burned.expect("the system interface lets canisters burn only what they have");
     if let Some(code) = &mut draft.code {
         code.heap = ran.heap;
         code.stable = effects.stable;

@@ -2,12 +2,34 @@
 //!
 //! Pure and synchronous: no clock, no randomness, no threads, no I/O. Sees Wasm only through the [`engine::Engine`]
 //! trait and money only through the ledger's verbs. Spec: `specs/execution.md`.
+//!
+//! [`execute`] is the only way a state changes; [`query()`], [`inspect()`] and [`read_state`] only look at one.
 
+mod callbacks;
 mod calls;
 mod charges;
 pub mod engine;
+mod execute;
 mod hooks;
+mod induction;
+mod inspect;
 pub mod management;
+mod query;
+pub mod read_state;
+mod rejects;
+mod run;
+mod scheduler;
+mod statement;
+mod system_calls;
 pub mod system_api;
 pub mod system_canisters;
+mod timers;
 mod traps;
+
+#[cfg(test)]
+mod tests;
+
+pub use execute::{Block, Call, Executed, execute};
+pub use inspect::inspect;
+pub use query::{QueryCall, query};
+pub use statement::statement;

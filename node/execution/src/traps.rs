@@ -30,7 +30,9 @@ fn sentence(trap: &Trap) -> String {
         Trap::Called(message) => format!("Canister called `ic0.trap` with message: '{message}'"),
         Trap::Contract(rule) => format!("Canister violated contract: {rule}"),
         Trap::OutOfMemory => "Canister cannot grow its memory any further".into(),
-        Trap::FunctionNotFound(index) => format!("Canister trapped: no callback function {index} of the right type in the table"),
+        Trap::FunctionNotFound(index) => {
+            format!("Canister trapped: no callback function {index} of the right type in the table")
+        }
     }
 }
 

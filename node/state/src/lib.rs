@@ -12,7 +12,9 @@ pub mod message;
 pub mod state;
 pub mod tokens;
 
-pub use canister::{Canister, Change, ChangeKind, Code, Exports, LogRecord, LogVisibility, RunStatus, Section, Settings};
+pub use canister::{
+    Canister, Change, ChangeKind, Code, Exports, LogRecord, LogVisibility, RunStatus, Section, Settings,
+};
 pub use checkpoint::CheckpointStore;
 pub use genesis::{Genesis, GenesisNode, NetworkKind};
 pub use ingress::{IngressEntry, IngressHistory, IngressStatus};

@@ -1,0 +1,105 @@
+//! One block.
+
+use crate::{calls::Random, charges, engine::Engine, induction, scheduler, timers};
+use mains_ledger::Entry;
+use mains_state::State;
+use mains_types::{CanisterId, Digest32, Height, NodeId, Principal, RequestId, UnixNanos};
+
+/// A finalized block.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// Its height: the state's plus one.
+    pub height: Height,
+    /// Its time: later than the state's.
+    pub time: UnixNanos,
+    /// Its digest.
+    pub digest: Digest32,
+    /// Who proposed it.
+    pub proposer: NodeId,
+    /// The beacon's value of an earlier height: what random bytes are made of.
+    pub randomness: Digest32,
+    /// Clients' calls in their order.
+    pub calls: Vec<Call>,
+}
+
+/// A client's update call whose signature was verified.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Its id.
+    pub request_id: RequestId,
+    /// Who signed it.
+    pub sender: Principal,
+    /// Who is called; `aaaaa-aa` for the management canister.
+    pub canister_id: CanisterId,
+    /// The method.
+    pub method: String,
+    /// The argument.
+    pub argument: Vec<u8>,
+    /// When it expires.
+    pub expires_at: UnixNanos,
+    /// Bytes of the message as it was sent: what its transport is charged by.
+    pub bytes: u64,
+}
+
+/// What a block made of a state.
+pub struct Executed {
+    /// The next state, sealed.
+    pub state: State,
+    /// Its root.
+    pub root: Digest32,
+    /// What moved in the ledger.
+    pub journal: Vec<Entry>,
+}
+
+/// The round that executes one block.
+pub(crate) struct Round<'a> {
+    pub(crate) engine: &'a dyn Engine,
+    pub(crate) state: State,
+    pub(crate) random: Random,
+    /// Instructions that canisters used in this round.
+    pub(crate) instructions: u64,
+    /// Instructions that built-in canisters used for others, for example in installs.
+    pub(crate) system_instructions: u64,
+    /// Messages executed.
+    pub(crate) messages: usize,
+}
+
+/// Executes a block: takes in its calls, runs canisters until the round is used up or nothing is left to do, and seals.
+/// The same arguments give the same result on every replica.
+///
+/// # Panics
+/// If the ledger does not add up afterwards or the block does not follow the state: a replica must not sign that.
+pub fn execute(engine: &dyn Engine, state: State, block: &Block) -> Executed {
+    assert_eq!(block.height, state.height.next(), "blocks are executed in order");
+    assert!(block.time > state.time, "block times grow");
+    let mut round = Round {
+        engine,
+        state,
+        random: Random::new(block.randomness),
+        instructions: 0,
+        system_instructions: 0,
+        messages: 0,
+    };
+    (round.state.height, round.state.time) = (block.height, block.time);
+    for call in &block.calls {
+        induction::induct(&mut round.state, call);
+    }
+    timers::begin(&mut round.state);
+    scheduler::run(&mut round);
+    charges::settle_some(&mut round.state);
+
+    let mut state = round.state;
+    let root = state.seal(block.height, block.time, block.digest);
+    if let Err(broken) = state.ledger.check() {
+        panic!("the ledger does not add up at height {}: {broken}", block.height);
+    }
+    let journal = state.ledger.take_journal();
+    tracing::debug!(
+        height = %block.height,
+        calls = block.calls.len(),
+        messages = round.messages,
+        instructions = round.instructions,
+        "executed"
+    );
+    Executed { state, root, journal }
+}

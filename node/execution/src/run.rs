@@ -1,0 +1,345 @@
+//! Runs one message of a canister's queue: sets money aside, runs, commits or undoes, charges, answers.
+
+use crate::{
+    callbacks,
+    calls::{self, respond},
+    charges::{self, Budget},
+    engine::{Entry, Ran, Run, Trap},
+    execute::Round,
+    induction, rejects,
+    system_api::{CallPrices, Effects, Inputs, Mode, Price, SystemApi},
+    traps,
+};
+use mains_ledger::{Account, Resource};
+use mains_state::{CallContext, CallOrigin, Canister, Code, IngressStatus, Message, RunStatus, State, Task};
+use mains_types::{CanisterId, Cycles, Principal, Reject, UnixNanos, limits};
+use std::sync::Arc;
+
+/// The empty Candid sequence: what `stop_canister` answers.
+const EMPTY_REPLY: &[u8] = b"DIDL\0\0";
+
+/// Runs a message of this canister.
+pub(crate) fn message(round: &mut Round<'_>, id: &CanisterId, message: Arc<Message>) {
+    charges::settle_storage(&mut round.state, id);
+    match Arc::unwrap_or_clone(message) {
+        Message::Ingress { request_id, sender, method, argument } => {
+            let origin = CallOrigin::Ingress { request_id, sender };
+            call(round, id, origin, sender, method, argument, Cycles::ZERO);
+        }
+        Message::Request { sender, callback, method, argument, cycles, deadline } => {
+            let origin = CallOrigin::Canister { sender, callback, deadline };
+            call(round, id, origin, sender, method, argument, cycles);
+        }
+        Message::Response(response) => callbacks::deliver(round, id, response),
+        Message::Task(task) => run_task(round, id, task),
+    }
+    stop_if_drained(&mut round.state, id);
+}
+
+/// Turns a stopping canister with nothing under way into a stopped one, and tells whoever waits for that.
+pub(crate) fn stop_if_drained(state: &mut State, id: &CanisterId) {
+    let is_due = |canister: &Canister| matches!(canister.status, RunStatus::Stopping(_)) && canister.is_drained();
+    if !state.canister(id).is_some_and(is_due) {
+        return;
+    }
+    let Some(canister) = state.canister_mut(id) else { return };
+    if let RunStatus::Stopping(waiting) = std::mem::replace(&mut canister.status, RunStatus::Stopped) {
+        canister.version += 1;
+        for (origin, cycles) in waiting {
+            respond(state, &origin, Ok(EMPTY_REPLY.to_vec()), cycles);
+        }
+    }
+}
+
+/// Everything about one run that its canister does not say.
+pub(crate) struct Job {
+    pub(crate) mode: Mode,
+    pub(crate) entry: Entry,
+    pub(crate) caller: Principal,
+    pub(crate) argument: Vec<u8>,
+    pub(crate) reject: Option<Reject>,
+    pub(crate) deadline: Option<UnixNanos>,
+    pub(crate) responded: bool,
+    pub(crate) available: Cycles,
+    pub(crate) refunded: Cycles,
+    pub(crate) call_instructions: u64,
+    pub(crate) instructions: u64,
+}
+
+impl Job {
+    pub(crate) fn new(mode: Mode, entry: Entry, caller: Principal) -> Self {
+        Self {
+            mode,
+            entry,
+            caller,
+            argument: Vec::new(),
+            reject: None,
+            deadline: None,
+            responded: false,
+            available: Cycles::ZERO,
+            refunded: Cycles::ZERO,
+            call_instructions: 0,
+            instructions: limits::UPDATE_INSTRUCTIONS_MAX,
+        }
+    }
+}
+
+/// What a run that succeeded left to be done by its caller.
+pub(crate) struct Committed {
+    /// The answer, if it gave one.
+    pub(crate) response: Option<Result<Vec<u8>, String>>,
+    /// Cycles it accepted.
+    pub(crate) accepted: Cycles,
+    /// Calls it made.
+    pub(crate) calls: u32,
+    /// What these calls cost.
+    pub(crate) fees: Cycles,
+}
+
+/// Runs a job and commits what it did, its calls under `context`; a trap leaves only log lines. Returns instructions too.
+pub(crate) fn attempt(
+    round: &mut Round<'_>,
+    id: &CanisterId,
+    job: Job,
+    context: u64,
+) -> (Result<Committed, Trap>, u64) {
+    let canister = round.state.canister_shared(id).expect("runs on a canister that exists");
+    let (mode, code) = (job.mode, canister.code.as_ref().expect("runs on a canister with code"));
+    let ran = host(round, &canister, code, job);
+    let instructions = ran.instructions;
+    round.instructions = round.instructions.saturating_add(instructions);
+    if let Err(trap) = ran.outcome {
+        keep_log(&mut round.state, id, ran.api.into_log(), Some(&trap));
+        return (Err(trap), instructions);
+    }
+    let effects = ran.api.into_effects();
+    let grown = matches!(mode, Mode::Update | Mode::Task)
+        && ran.heap.bytes + effects.stable_pages * limits::WASM_PAGE_BYTES
+            > code.heap.bytes + code.stable_pages * limits::WASM_PAGE_BYTES;
+    if grown && let Err(trap) = affords(&round.state, &canister, code, ran.heap.bytes, &effects) {
+        keep_log(&mut round.state, id, effects.log, Some(&trap));
+        return (Err(trap), instructions);
+    }
+    drop(canister);
+    if mode != Mode::ReplicatedQuery {
+        let canister = round.state.canister_mut(id).expect("exists, see above");
+        let code = canister.code.as_mut().expect("has code, see above");
+        (code.heap, code.stable, code.stable_pages) = (ran.heap, effects.stable.clone(), effects.stable_pages);
+        canister.version += 1;
+    }
+    (Ok(commit(&mut round.state, id, effects, context)), instructions)
+}
+
+/// A call from a client or a canister.
+fn call(
+    round: &mut Round<'_>,
+    id: &CanisterId,
+    origin: CallOrigin,
+    caller: Principal,
+    method: String,
+    argument: Vec<u8>,
+    cycles: Cycles,
+) {
+    let prepared = prepare(&mut round.state, id, &origin, &method, cycles);
+    let (mode, entry, budget) = match prepared {
+        Ok(prepared) => prepared,
+        Err(reject) => return respond(&mut round.state, &origin, Err(reject), cycles),
+    };
+    let deadline = match origin {
+        CallOrigin::Canister { deadline, .. } => deadline,
+        _ => None,
+    };
+    let instructions = match mode {
+        Mode::ReplicatedQuery => limits::QUERY_INSTRUCTIONS_MAX,
+        _ => limits::UPDATE_INSTRUCTIONS_MAX,
+    };
+    let job = Job { argument, deadline, available: cycles, instructions, ..Job::new(mode, entry, caller) };
+    begin(round, id, origin, job, budget);
+}
+
+/// Finds the method and sets money aside.
+fn prepare(
+    state: &mut State,
+    id: &CanisterId,
+    origin: &CallOrigin,
+    method: &str,
+    cycles: Cycles,
+) -> Result<(Mode, Entry, Budget), Reject> {
+    let canister = state.canister(id).ok_or_else(|| rejects::not_found(id))?;
+    induction::ready_for_calls(canister)?;
+    let least = canister.settings.minimum_incoming_canister_call_cycles;
+    let is_foreign = matches!(origin, CallOrigin::Canister { sender, .. } if sender != id);
+    if is_foreign && cycles < least {
+        return Err(rejects::too_few_cycles(id, cycles, least));
+    }
+    let exports = &canister.code.as_ref().ok_or_else(|| rejects::no_module(id))?.exports;
+    let (mode, entry) = if exports.updates.contains(method) {
+        (Mode::Update, Entry::Export(format!("canister_update {method}")))
+    } else if exports.queries.contains(method) {
+        (Mode::ReplicatedQuery, Entry::Export(format!("canister_query {method}")))
+    } else {
+        return Err(rejects::no_method(id, "update", method));
+    };
+    let most = limits::UPDATE_INSTRUCTIONS_MAX.max(limits::QUERY_INSTRUCTIONS_MAX);
+    Ok((mode, entry, Budget::reserve(state, id, most)?))
+}
+
+/// A heartbeat or timer. One that cannot run (stopped, frozen, no such export) is dropped.
+fn run_task(round: &mut Round<'_>, id: &CanisterId, task: Task) {
+    let Some(canister) = round.state.canister_mut(id) else { return };
+    let export = match task {
+        Task::Heartbeat => {
+            canister.heartbeat_waits = false;
+            "canister_heartbeat"
+        }
+        Task::GlobalTimer => "canister_global_timer",
+    };
+    let is_ready =
+        canister.status == RunStatus::Running && canister.code.as_ref().is_some_and(|code| code.has_hook(export));
+    if !is_ready {
+        return;
+    }
+    let Ok(budget) = Budget::reserve(&mut round.state, id, limits::UPDATE_INSTRUCTIONS_MAX) else { return };
+    let job = Job::new(Mode::Task, Entry::Export(export.to_owned()), Principal::management_canister());
+    begin(round, id, CallOrigin::System, job, budget);
+}
+
+/// Runs the first message of a call and keeps a context if it waits for others.
+fn begin(round: &mut Round<'_>, id: &CanisterId, origin: CallOrigin, job: Job, mut budget: Budget) {
+    let context_id = round.state.canister(id).map_or(0, |canister| canister.next_context);
+    let available = job.available;
+    let (result, instructions) = attempt(round, id, job, context_id);
+    let state = &mut round.state;
+    let mut cost = budget.charge_execution(state, instructions);
+    budget.release(state);
+    let committed = match result {
+        Ok(committed) => committed,
+        Err(trap) => {
+            add_cost(state, &origin, cost);
+            return respond(state, &origin, Err(traps::reject(id, &trap)), available);
+        }
+    };
+    cost = cost.saturating_add(committed.fees);
+    add_cost(state, &origin, cost);
+    let mut context = CallContext {
+        origin,
+        responded: false,
+        available: available.saturating_sub(committed.accepted),
+        outstanding: committed.calls,
+        instructions,
+        started_at: state.time,
+        cost,
+    };
+    let answer = callbacks::answer(id, &mut context, committed.response, None);
+    if context.outstanding > 0 {
+        if let (None, CallOrigin::Ingress { request_id, .. }) = (&answer, &context.origin) {
+            state.set_ingress_status(request_id, IngressStatus::Processing);
+        }
+        let canister = state.canister_mut(id).expect("has just run");
+        canister.next_context += 1;
+        canister.contexts.insert(context_id, context.clone());
+    }
+    if let Some((result, refund)) = answer {
+        respond(state, &context.origin, result, refund);
+    }
+}
+
+/// Adds to what a client's request has cost.
+pub(crate) fn add_cost(state: &mut State, origin: &CallOrigin, cost: Cycles) {
+    if let CallOrigin::Ingress { request_id, .. } = origin {
+        state.add_ingress_cost(request_id, cost);
+    }
+}
+
+fn host(round: &Round<'_>, canister: &Arc<Canister>, code: &Code, job: Job) -> Ran {
+    let state = &round.state;
+    let inputs = Inputs {
+        caller: job.caller,
+        argument: job.argument,
+        reject: job.reject,
+        deadline: job.deadline,
+        responded: job.responded,
+        available: job.available,
+        refunded: job.refunded,
+        balance: state.ledger.canister_balance(&canister.id),
+        frozen: charges::freezing_limit(state, canister),
+        call_instructions: job.call_instructions,
+        instruction_limit: job.instructions,
+        calls_room: limits::CANISTER_CALLBACKS_MAX.saturating_sub(canister.callbacks.len()),
+        prices: prices(state),
+        ..Inputs::new(job.mode, canister.clone(), state.subnet.clone(), state.time)
+    };
+    round.engine.run(Run {
+        canister: canister.id,
+        code,
+        entry: job.entry,
+        api: SystemApi::new(inputs),
+        instructions: job.instructions,
+        commit: job.mode != Mode::ReplicatedQuery,
+    })
+}
+
+/// What calls cost under the tariff in force.
+pub(crate) fn prices(state: &State) -> CallPrices {
+    let tariff = state.ledger.tariff();
+    let price = |resource| {
+        let price = tariff.price(resource);
+        Price { cycles: price.numerator, per: u128::from(price.denominator) }
+    };
+    CallPrices {
+        message: price(Resource::CallMessages),
+        byte: price(Resource::CallBytes),
+        response_reserve: charges::response_reserve(tariff),
+        canister_creation: tariff.cost(Resource::CanisterCreation, 1),
+    }
+}
+
+/// Whether a canister whose memories have grown still has more than its freezing limit. Responses may always grow them.
+fn affords(state: &State, canister: &Canister, code: &Code, heap_bytes: u64, effects: &Effects) -> Result<(), Trap> {
+    let before = code.heap.bytes + code.stable_pages * limits::WASM_PAGE_BYTES;
+    let after = heap_bytes + effects.stable_pages * limits::WASM_PAGE_BYTES;
+    let bytes = canister.memory_bytes().saturating_add(after.saturating_sub(before));
+    let frozen = charges::freezing_limit_with(state, canister, bytes);
+    if effects.balance >= frozen {
+        return Ok(());
+    }
+    Err(Trap::Contract(format!(
+        "memory cannot grow to {bytes} bytes: {frozen} cycles must stay to keep them (freezing threshold), {} would be left",
+        effects.balance
+    )))
+}
+
+/// Applies what a run did besides its memories.
+fn commit(state: &mut State, id: &CanisterId, effects: Effects, context: u64) -> Committed {
+    let account = Account::Canister(*id);
+    state.ledger.release(&account, effects.accepted);
+    let burned = state.ledger.burn(&account, effects.burned);
+    burned.expect("the system interface lets canisters burn only what they have");
+    keep_log(state, id, effects.log, None);
+    let canister = state.canister_mut(id).expect("has just run");
+    if let Some(data) = effects.certified_data {
+        canister.certified_data = data;
+    }
+    if let Some(timer) = effects.global_timer {
+        canister.global_timer = timer;
+    }
+    let count = effects.calls.len() as u32;
+    let fees = calls::send(state, id, context, effects.calls);
+    Committed { response: effects.response, accepted: effects.accepted, calls: count, fees }
+}
+
+fn keep_log(state: &mut State, id: &CanisterId, mut lines: Vec<Vec<u8>>, trap: Option<&Trap>) {
+    lines.extend(trap.filter(|trap| !is_ignored_callback(trap)).map(traps::log_line));
+    if lines.is_empty() {
+        return;
+    }
+    let time = state.time;
+    if let Some(canister) = state.canister_mut(id) {
+        canister.append_log(time, lines);
+    }
+}
+
+/// Canisters that do not care for an answer name a function that does not exist (all ones).
+fn is_ignored_callback(trap: &Trap) -> bool {
+    matches!(trap, Trap::FunctionNotFound(index) if *index == u64::MAX || *index == u64::from(u32::MAX))
+}

@@ -1,0 +1,29 @@
+//! The order of a round: canisters take turns, one message each; calls they make are delivered in the same round.
+//!
+//! Built-in canisters take a turn after each canister's and have a budget of their own, so that long installs and canisters
+//! cannot starve each other. What does not fit stays in its queue for the next block, in its order.
+
+use crate::{execute::Round, run, system_calls};
+use mains_types::limits;
+
+/// Runs messages until the round is used up or nothing is left to do.
+pub(crate) fn run(round: &mut Round<'_>) {
+    while round.messages < limits::ROUND_MESSAGES_MAX {
+        let before = round.messages;
+        if round.instructions < limits::ROUND_INSTRUCTIONS_MAX
+            && let Some((canister, message)) = round.state.dequeue()
+        {
+            run::message(round, &canister, message);
+            round.messages += 1;
+        }
+        if round.system_instructions < limits::ROUND_INSTRUCTIONS_MAX
+            && let Some(message) = round.state.dequeue_system()
+        {
+            system_calls::run(round, &message);
+            round.messages += 1;
+        }
+        if round.messages == before {
+            return;
+        }
+    }
+}

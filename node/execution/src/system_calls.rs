@@ -1,0 +1,102 @@
+//! Runs one call to a built-in canister: undone if it is refused, its work charged to the canister it is about.
+
+use crate::{
+    calls::{self, Outcome, SystemCall},
+    charges::{self, Budget},
+    execute::Round,
+    management, run, system_canisters,
+};
+use mains_ledger::Resource;
+use mains_state::{CallOrigin, IngressStatus, State, SystemMessage};
+use mains_types::{CanisterId, Cycles, Principal, Reject, limits};
+
+/// Instructions of compiling one module that are charged at most.
+const COMPILE_INSTRUCTIONS_MAX: u64 = limits::INSTALL_INSTRUCTIONS_MAX;
+
+/// Runs it and answers.
+pub(crate) fn run(round: &mut Round<'_>, message: &SystemMessage) {
+    let subject = subject(message);
+    if let Some(id) = &subject {
+        charges::settle_storage(&mut round.state, id);
+    }
+    let budget = match budget(&mut round.state, message, subject.as_ref()) {
+        Ok(budget) => budget,
+        Err(reject) => return calls::respond(&mut round.state, &message.origin, Err(reject), message.cycles),
+    };
+    let before = round.state.clone();
+    let mut call = SystemCall {
+        state: &mut round.state,
+        engine: round.engine,
+        sender: message.sender,
+        origin: message.origin.clone(),
+        callee: message.callee,
+        method: &message.method,
+        argument: &message.argument,
+        cycles: message.cycles,
+        random: &mut round.random,
+        instructions_max: if budget.is_some() { limits::INSTALL_INSTRUCTIONS_MAX } else { 0 },
+        instructions_used: 0,
+        compiled: 0,
+        kept_logs: Vec::new(),
+    };
+    let outcome = if message.callee == Principal::management_canister() {
+        management::call(&mut call)
+    } else {
+        system_canisters::call(&mut call)
+    };
+    let SystemCall { cycles, instructions_used, compiled, kept_logs, .. } = call;
+    round.system_instructions = round.system_instructions.saturating_add(instructions_used).saturating_add(compiled);
+    if let Outcome::Reject(_) = outcome {
+        round.state = before;
+    }
+    for (id, lines) in kept_logs {
+        let time = round.state.time;
+        if let Some(canister) = round.state.canister_mut(&id) {
+            canister.append_log(time, lines);
+        }
+    }
+    if let Some(budget) = budget {
+        let cost = settle(&mut round.state, budget, instructions_used, compiled);
+        if let CallOrigin::Ingress { request_id, .. } = &message.origin {
+            round.state.add_ingress_cost(request_id, cost);
+        }
+    }
+    match outcome {
+        Outcome::Reply(reply) => calls::respond(&mut round.state, &message.origin, Ok(reply), cycles),
+        Outcome::Reject(reject) => calls::respond(&mut round.state, &message.origin, Err(reject), message.cycles),
+        Outcome::Later => {
+            if let CallOrigin::Ingress { request_id, .. } = &message.origin {
+                round.state.set_ingress_status(request_id, IngressStatus::Processing);
+            }
+        }
+    }
+    if let Some(id) = &subject {
+        run::stop_if_drained(&mut round.state, id);
+    }
+}
+
+/// The canister that a management call is about.
+fn subject(message: &SystemMessage) -> Option<CanisterId> {
+    let is_management = message.callee == Principal::management_canister();
+    is_management.then(|| management::ingress_target(&message.method, &message.argument).ok().flatten())?
+}
+
+/// Sets aside what an install may cost; nothing for other methods and for senders who will be refused anyway.
+fn budget(state: &mut State, message: &SystemMessage, subject: Option<&CanisterId>) -> Result<Option<Budget>, Reject> {
+    let installs = matches!(message.method.as_str(), "install_code" | "install_chunked_code");
+    let payer =
+        subject.filter(|id| state.canister(id).is_some_and(|canister| canister.is_controlled_by(&message.sender)));
+    let (true, Some(payer)) = (installs, payer) else { return Ok(None) };
+    let tariff = state.ledger.tariff();
+    let most = charges::execution_cost(tariff, limits::INSTALL_INSTRUCTIONS_MAX);
+    let compile = tariff.cost(Resource::CompileInstructions, u128::from(COMPILE_INSTRUCTIONS_MAX));
+    Budget::reserve_amount(state, payer, most.saturating_add(compile)).map(Some)
+}
+
+fn settle(state: &mut State, mut budget: Budget, instructions: u64, compiled: u64) -> Cycles {
+    let execution = budget.charge_execution(state, instructions);
+    let compile =
+        budget.charge(state, Resource::CompileInstructions, u128::from(compiled.min(COMPILE_INSTRUCTIONS_MAX)));
+    budget.release(state);
+    execution.saturating_add(compile)
+}
