@@ -4,6 +4,8 @@
 //! the written specification does not have yet. A method changes the state freely and returns a refusal if it cannot go on;
 //! the caller then undoes what it changed. Spec: `specs/interface.md`, "Management canister".
 
+#[cfg(test)]
+pub(crate) mod bench;
 mod chunks;
 pub(crate) mod codec;
 mod install;

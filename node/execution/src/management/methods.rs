@@ -5,6 +5,7 @@ use candid::{CandidType, Deserialize};
 use ic_management_canister_types as ic;
 use mains_state::State;
 use mains_types::{CanisterId, Principal, Reject};
+use serde_bytes::ByteBuf;
 
 /// The methods offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,16 +102,36 @@ impl Method {
     }
 }
 
-/// The field by which most methods name their target; the others are skipped.
+/// The field by which most methods name their target; the others, which are short, are skipped.
 #[derive(CandidType, Deserialize)]
 struct Target {
     canister_id: CanisterId,
+}
+
+/// The same for `install_code`. Candid skips a blob byte by byte and takes it as a whole: so the blobs are named.
+#[derive(CandidType, Deserialize)]
+struct InstallTarget {
+    canister_id: CanisterId,
+    #[allow(dead_code, reason = "named to be taken as a whole")]
+    wasm_module: ByteBuf,
+    #[allow(dead_code, reason = "named to be taken as a whole")]
+    arg: ByteBuf,
+}
+
+/// The same for `upload_chunk`.
+#[derive(CandidType, Deserialize)]
+struct ChunkTarget {
+    canister_id: CanisterId,
+    #[allow(dead_code, reason = "named to be taken as a whole")]
+    chunk: ByteBuf,
 }
 
 /// The same for `install_chunked_code`.
 #[derive(CandidType, Deserialize)]
 struct ChunkedTarget {
     target_canister: CanisterId,
+    #[allow(dead_code, reason = "named to be taken as a whole")]
+    arg: ByteBuf,
 }
 
 /// The canister that a client's call of the management canister is about: its effective canister id, and who pays.
@@ -157,8 +178,12 @@ fn target(known: Method, name: &str, argument: &[u8]) -> Result<Option<CanisterI
             Ok(None)
         }
         Method::InstallChunkedCode => {
-            codec::decode(name, argument).map(|(ChunkedTarget { target_canister },)| Some(target_canister))
+            codec::decode(name, argument).map(|(ChunkedTarget { target_canister, .. },)| Some(target_canister))
         }
+        Method::InstallCode => {
+            codec::decode(name, argument).map(|(InstallTarget { canister_id, .. },)| Some(canister_id))
+        }
+        Method::UploadChunk => codec::decode(name, argument).map(|(ChunkTarget { canister_id, .. },)| Some(canister_id)),
         _ => codec::decode(name, argument).map(|(Target { canister_id },)| Some(canister_id)),
     }
 }

@@ -1,47 +1,21 @@
 //! The table of which function may be called from where, and what each does at its edges.
 
 use super::*;
-use mains_state::{Canister, LogVisibility, RunStatus, Settings, Subnet};
+use mains_state::{Canister, Settings, Subnet};
 use mains_types::{Principal, Reject, RejectCode, ids::canister_id};
 use std::{collections::BTreeSet, sync::Arc};
 
 fn canister() -> Canister {
-    Canister {
-        id: canister_id(300),
-        settings: Settings {
-            controllers: BTreeSet::from([canister_id(7)]),
-            compute_allocation: 0,
-            memory_allocation: 0,
-            freezing_threshold_seconds: 2_592_000,
-            reserved_cycles_limit: Cycles::ZERO,
-            wasm_memory_limit: 1 << 20,
-            wasm_memory_threshold: 0,
-            log_visibility: LogVisibility::Controllers,
-            log_memory_limit: 4096,
-            snapshot_visibility: LogVisibility::Controllers,
-            status_visibility: LogVisibility::Controllers,
-            minimum_incoming_canister_call_cycles: Cycles::ZERO,
-            environment_variables: [("A", "first"), ("B", "")].map(|(name, value)| (name.into(), value.into())).into(),
-        },
-        status: RunStatus::Running,
-        code: None,
-        version: 9,
-        created_at: UnixNanos(1),
-        installed_at: None,
-        certified_data: Vec::new(),
-        global_timer: Some(UnixNanos(77)),
-        queue: Default::default(),
-        contexts: Default::default(),
-        callbacks: Default::default(),
-        next_context: 0,
-        next_callback: 0,
-        chunks: Default::default(),
-        log: Default::default(),
-        next_log: 0,
-        history: Default::default(),
-        changes_count: 0,
-        charged_until: UnixNanos(1),
-    }
+    let settings = Settings {
+        controllers: BTreeSet::from([canister_id(7)]),
+        wasm_memory_limit: 1 << 20,
+        environment_variables: [("A", "first"), ("B", "")].map(|(name, value)| (name.into(), value.into())).into(),
+        ..Settings::default()
+    };
+    let mut canister = Canister::new(canister_id(300), settings, UnixNanos(1));
+    canister.version = 9;
+    canister.global_timer = Some(UnixNanos(77));
+    canister
 }
 
 fn inputs(mode: Mode) -> Inputs {
