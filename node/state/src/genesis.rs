@@ -56,3 +56,76 @@ pub struct Genesis {
     /// How long replicas wait for a leader, milliseconds; above `heartbeat_ms`.
     pub leader_timeout_ms: u64,
 }
+
+/// Bytes of the chain key.
+const CHAIN_KEY_BYTES: usize = 96;
+
+impl Genesis {
+    /// Whether a network can begin like this.
+    ///
+    /// # Errors
+    /// The rule it breaks, in a sentence.
+    pub fn check(&self) -> Result<(), String> {
+        let mut keys: Vec<_> = self.nodes.iter().map(|node| node.public_key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        if keys.is_empty() || keys.len() != self.nodes.len() {
+            return Err("its committee is empty or names a key twice".into());
+        }
+        if self.chain_key.len() != CHAIN_KEY_BYTES {
+            return Err(format!("its chain key has {} bytes, not {CHAIN_KEY_BYTES}", self.chain_key.len()));
+        }
+        if self.heartbeat_ms == 0 || self.leader_timeout_ms <= self.heartbeat_ms {
+            return Err("its leader timeout is not above its heartbeat".into());
+        }
+        match self.kind {
+            NetworkKind::Test => Ok(()),
+            NetworkKind::Public if self.chain_key_origin == ChainKeyOrigin::TrustedDealer => {
+                Err("a public network's chain key must not come from a dealer".into())
+            }
+            NetworkKind::Public if !self.accounts.is_empty() => {
+                Err("a public network begins without cycles in anybody's account".into())
+            }
+            NetworkKind::Public => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn genesis() -> Genesis {
+        Genesis {
+            network: "n".into(),
+            kind: NetworkKind::Public,
+            time: UnixNanos(1),
+            nodes: vec![GenesisNode { public_key: [1; 32], operator: Principal::anonymous() }],
+            chain_key_origin: ChainKeyOrigin::DistributedKeyGeneration,
+            chain_key: vec![0; 96],
+            chain_key_sharing: Vec::new(),
+            accounts: Vec::new(),
+            heartbeat_ms: 600,
+            leader_timeout_ms: 1_200,
+        }
+    }
+
+    #[test]
+    fn a_public_network_has_no_dealer_and_no_money_from_nowhere() {
+        assert_eq!(genesis().check(), Ok(()));
+        let dealt = Genesis { chain_key_origin: ChainKeyOrigin::TrustedDealer, ..genesis() };
+        assert!(dealt.check().is_err());
+        assert_eq!(Genesis { kind: NetworkKind::Test, ..dealt }.check(), Ok(()));
+        let rich = Genesis { accounts: vec![(Principal::anonymous(), Cycles(1))], ..genesis() };
+        assert!(rich.check().is_err());
+    }
+
+    #[test]
+    fn a_committee_without_members_with_twins_or_with_a_torn_key_is_refused() {
+        let node = genesis().nodes[0].clone();
+        assert!(Genesis { nodes: Vec::new(), ..genesis() }.check().is_err());
+        assert!(Genesis { nodes: vec![node.clone(), node], ..genesis() }.check().is_err());
+        assert!(Genesis { chain_key: vec![0; 95], ..genesis() }.check().is_err());
+        assert!(Genesis { leader_timeout_ms: 600, ..genesis() }.check().is_err());
+    }
+}
