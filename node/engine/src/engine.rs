@@ -1,0 +1,143 @@
+//! The engine: settings of wasmtime, and runs on live instances.
+
+use crate::{
+    instance::Live,
+    modules::Modules,
+    pool::Pool,
+    slot::{SLOT_BYTES, Slots, TAIL_GUARD_BYTES},
+    stack::{WASM_STACK_BYTES, on_big_stack},
+    tracker::{Tracker, Tracking},
+    validate::FEATURES,
+};
+use mains_execution::engine::{Engine, ModuleError, ModuleInfo, Ran, Run, Trap};
+use mains_state::Heap;
+use std::{path::PathBuf, sync::Arc};
+use wasmparser::WasmFeatures;
+use wasmtime::{Config, OptLevel, Strategy};
+
+/// Live instances kept for runs that are committed. Each takes its canister's heap once more in memory.
+const UPDATE_INSTANCES_MAX: usize = 500;
+/// Live instances kept for runs that are not.
+const QUERY_INSTANCES_MAX: usize = 200;
+
+/// The host cannot run Wasm.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The Wasm engine could not be set up, or its directory not be made.
+    #[error("the Wasm engine cannot start: {0}")]
+    Start(String),
+    /// That way of noticing writes does not work on this host.
+    #[error("writes to memory cannot be tracked this way: {0}")]
+    Tracking(#[from] std::io::Error),
+}
+
+/// Runs canisters with wasmtime. May be used by several threads at once; threads with less than
+/// [`HOST_STACK_BYTES`](crate::HOST_STACK_BYTES) of stack are served on another one.
+pub struct WasmtimeEngine {
+    modules: Modules,
+    tracker: Arc<Tracker>,
+    updates: Pool,
+    queries: Pool,
+}
+
+impl WasmtimeEngine {
+    /// An engine that keeps compiled modules in `directory`, if there is one; the directory must belong to this node alone.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn new(directory: Option<PathBuf>) -> Result<Self, EngineError> {
+        Self::start(directory, Tracker::detect())
+    }
+
+    /// Like [`WasmtimeEngine::new`], with this way of noticing writes. Results are the same with every way.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn with_tracking(directory: Option<PathBuf>, tracking: Tracking) -> Result<Self, EngineError> {
+        Self::start(directory, Tracker::new(tracking)?)
+    }
+
+    fn start(directory: Option<PathBuf>, tracker: Tracker) -> Result<Self, EngineError> {
+        let failed = |error: wasmtime::Error| EngineError::Start(format!("{error:#}"));
+        let tracker = Arc::new(tracker);
+        let engine = wasmtime::Engine::new(&config(&tracker)).map_err(failed)?;
+        let modules = Modules::new(engine, directory).map_err(failed)?;
+        tracing::info!(tracking = ?tracker.tracking(), "the Wasm engine is ready");
+        Ok(Self {
+            modules,
+            tracker,
+            updates: Pool::new(UPDATE_INSTANCES_MAX),
+            queries: Pool::new(QUERY_INSTANCES_MAX),
+        })
+    }
+
+    /// How writes to memory are noticed.
+    pub fn tracking(&self) -> Tracking {
+        self.tracker.tracking()
+    }
+
+    fn run_here(&self, run: Run<'_>) -> Ran {
+        let Run { canister, code, entry, api, instructions, commit } = run;
+        let module = self.modules.installed(&code.wasm);
+        // Apart, so that a query on an older version never takes the instance that the next update needs.
+        let pool = if commit { &self.updates } else { &self.queries };
+        let usable = |live: &Live| Arc::ptr_eq(&live.module, &module) && live.fits(code.heap.bytes);
+        let mut live = pool.take(&canister).filter(usable).unwrap_or_else(|| {
+            Live::new(module.clone(), self.tracker.clone())
+                .unwrap_or_else(|trap| panic!("an installed module cannot be instantiated: {trap:?}"))
+        });
+        live.become_heap(&code.heap);
+        let ran = live.run(&entry, api, instructions, commit);
+        if live.fits(ran.heap.bytes) {
+            pool.put(canister, live);
+        }
+        ran
+    }
+}
+
+impl Engine for WasmtimeEngine {
+    fn module(&self, wasm: &[u8]) -> Result<Arc<ModuleInfo>, ModuleError> {
+        Ok(self.modules.get(wasm)?.info.clone())
+    }
+
+    /// # Panics
+    /// If the module is not valid: ask [`Engine::module`] first.
+    fn instantiate(&self, wasm: &[u8]) -> Result<Heap, Trap> {
+        let module = self.modules.get(wasm).unwrap_or_else(|error| panic!("instantiates a module that {error}"));
+        module.fresh(&self.tracker)
+    }
+
+    fn run(&self, run: Run<'_>) -> Ran {
+        on_big_stack(|| self.run_here(run))
+    }
+}
+
+/// Every setting that could show, explicitly: defaults move between versions.
+fn config(tracker: &Arc<Tracker>) -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_features(WasmFeatures::all(), false)
+        .wasm_features(FEATURES, true)
+        .strategy(Strategy::Cranelift)
+        .cranelift_opt_level(OptLevel::Speed)
+        // The instrumentation does both, in a way that does not depend on the engine.
+        .cranelift_nan_canonicalization(false)
+        .consume_fuel(false)
+        .epoch_interruption(false)
+        .parallel_compilation(true)
+        .signals_based_traps(true)
+        .native_unwind_info(false)
+        .generate_address_map(false)
+        .wasm_backtrace_max_frames(None)
+        .max_wasm_stack(WASM_STACK_BYTES)
+        .async_stack_size(WASM_STACK_BYTES)
+        .with_host_memory(Arc::new(Slots { tracker: tracker.clone() }))
+        .memory_reservation(SLOT_BYTES as u64)
+        .memory_reservation_for_growth(0)
+        .memory_guard_size(TAIL_GUARD_BYTES as u64)
+        .guard_before_linear_memory(true)
+        .memory_may_move(false)
+        .memory_init_cow(false)
+        .table_lazy_init(true);
+    config
+}

@@ -1,0 +1,268 @@
+//! A live instance: a module with a memory that equals one heap of the state. Between runs it is nothing but a cache of that.
+
+use crate::{
+    host::Host,
+    instrument::{GAS, MEMORY, STACK, START, TABLE, global_export},
+    modules::Module,
+    outcome,
+    tracker::Tracker,
+};
+use mains_execution::{
+    engine::{Entry, Ran, Trap},
+    system_api::SystemApi,
+};
+use mains_state::{Continuation, Heap, PAGE_BYTES, PageTree, memory::Page};
+use mains_types::limits::{STACK_SLOTS_MAX, WASM_PAGE_BYTES};
+use std::{collections::HashMap, ops::Range, sync::Arc};
+use wasmtime::{Global, Instance, Memory, Store, Table, TypedFunc, Val};
+
+const ZEROES: Page = [0; PAGE_BYTES];
+
+/// A live instance. Memory and globals equal `heap` whenever nothing runs.
+pub(crate) struct Live {
+    pub(crate) module: Arc<Module>,
+    store: Store<Host>,
+    instance: Instance,
+    gas: Global,
+    stack: Global,
+    globals: Vec<Global>,
+    memory: Option<Memory>,
+    table: Option<Table>,
+    entries: HashMap<String, TypedFunc<(), ()>>,
+    heap: Heap,
+    tracker: Arc<Tracker>,
+}
+
+impl Live {
+    /// A fresh instance: memory all zeroes, without data segments.
+    ///
+    /// # Errors
+    /// An element segment that does not fit the table.
+    pub(crate) fn new(module: Arc<Module>, tracker: Arc<Tracker>) -> Result<Self, Trap> {
+        let mut store = Store::new(module.pre.module().engine(), Host::default());
+        store.limiter(|host| host);
+        let instance = module.pre.instantiate(&mut store).map_err(|error| outcome::trap_of(&error))?;
+        let mut global = |name: &str| instance.get_global(&mut store, name).expect("the pass exports it");
+        let (gas, stack) = (global(GAS), global(STACK));
+        let globals = module.globals.iter().map(|index| global(&global_export(*index))).collect();
+        let memory = instance.get_memory(&mut store, MEMORY);
+        let table = instance.get_table(&mut store, TABLE);
+        store.data_mut().gas = Some(gas);
+        store.data_mut().memory = memory;
+        let mut live = Self {
+            module,
+            store,
+            instance,
+            gas,
+            stack,
+            globals,
+            memory,
+            table,
+            entries: HashMap::new(),
+            heap: Heap::default(),
+            tracker,
+        };
+        live.heap = Heap { pages: PageTree::default(), bytes: live.bytes(), globals: live.read_globals() };
+        Ok(live)
+    }
+
+    /// The heap that it equals.
+    pub(crate) fn into_heap(self) -> Heap {
+        self.heap
+    }
+
+    /// Whether [`Live::become_heap`] can make it equal a heap of that size: memories do not shrink.
+    pub(crate) fn fits(&self, bytes: u64) -> bool {
+        self.bytes() <= bytes
+    }
+
+    /// Makes memory and globals equal `heap`, touching only what differs.
+    ///
+    /// # Panics
+    /// If the heap is no heap of this module.
+    pub(crate) fn become_heap(&mut self, heap: &Heap) {
+        if let Some(missing) = heap.bytes.checked_sub(self.bytes()).filter(|bytes| *bytes > 0) {
+            let memory = self.memory.expect("a heap with bytes belongs to a module with memory");
+            memory.grow(&mut self.store, missing / WASM_PAGE_BYTES).expect("a heap of the state fits its module's memory");
+        }
+        if let Some(memory) = self.memory
+            && !heap.pages.same(&self.heap.pages)
+        {
+            let bytes = memory.data_mut(&mut self.store);
+            heap.pages.diff(&self.heap.pages, &mut |index, page: Option<&Arc<Page>>| {
+                bytes[span(index)].copy_from_slice(page.map_or(&ZEROES[..], |page| &page[..]));
+            });
+            self.tracker.forget(bytes.as_ptr() as usize, bytes.len());
+        }
+        if heap.globals != self.heap.globals {
+            self.write_globals(&heap.globals);
+        }
+        self.heap = heap.clone();
+    }
+
+    /// Runs one entry point. Afterwards the instance equals the heap that is handed back, unless `fits` says otherwise.
+    pub(crate) fn run(&mut self, entry: &Entry, api: SystemApi, instructions: u64, commit: bool) -> Ran {
+        let limit = i64::try_from(instructions).unwrap_or(i64::MAX);
+        let host = self.store.data_mut();
+        host.heap_limit_bytes = Some(api.heap_limit_bytes());
+        host.api = Some(api);
+        host.trap = None;
+        host.instructions = limit as u64;
+        self.set(self.gas, limit);
+        self.set(self.stack, STACK_SLOTS_MAX);
+        let result = self.invoke(entry);
+        let (gas, stack) = (self.get(self.gas), self.get(self.stack));
+        let host = self.store.data_mut();
+        host.heap_limit_bytes = None;
+        let api = host.api.take().expect("nobody else takes it");
+        let outcome = outcome::outcome(result, host.trap.take(), gas, stack);
+        if outcome.is_ok() && commit {
+            self.commit();
+        } else {
+            self.roll_back();
+        }
+        Ran { api, outcome, instructions: (limit - gas.max(0)) as u64, heap: self.heap.clone() }
+    }
+
+    fn invoke(&mut self, entry: &Entry) -> Result<(), Failure> {
+        match entry {
+            Entry::Export(name) => self.export(name)?.call(&mut self.store, ())?,
+            Entry::Start => self.export(START)?.call(&mut self.store, ())?,
+            Entry::Callback(Continuation { function, environment }) => {
+                let missing = || Failure::Trap(Trap::FunctionNotFound(*function));
+                let table = self.table.ok_or_else(missing)?;
+                let element = table.get(&mut self.store, *function).ok_or_else(missing)?;
+                let callback = element.as_func().flatten().ok_or_else(missing)?;
+                if self.module.info.memory64 {
+                    let callback = callback.typed::<u64, ()>(&self.store).map_err(|_| missing())?;
+                    callback.call(&mut self.store, *environment)?;
+                } else {
+                    let callback = callback.typed::<u32, ()>(&self.store).map_err(|_| missing())?;
+                    // A 32-bit module made the environment, so it fits.
+                    callback.call(&mut self.store, *environment as u32)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn export(&mut self, name: &str) -> Result<TypedFunc<(), ()>, Failure> {
+        if let Some(function) = self.entries.get(name) {
+            return Ok(function.clone());
+        }
+        let missing = |_| Failure::Trap(Trap::Contract(format!("the module has no entry point {name:?}")));
+        let function = self.instance.get_typed_func::<(), ()>(&mut self.store, name).map_err(missing)?;
+        self.entries.insert(name.into(), function.clone());
+        Ok(function)
+    }
+
+    /// Takes what the run wrote into a new heap.
+    fn commit(&mut self) {
+        let mut pages = self.heap.pages.clone();
+        if let Some(memory) = self.memory {
+            let bytes = memory.data(&self.store);
+            self.tracker.written(bytes.as_ptr() as usize, bytes.len(), &mut |range| {
+                for index in indices(range) {
+                    pages.set(index, bytes[span(index)].try_into().expect("a page's span has a page's length"));
+                }
+            });
+        }
+        self.heap = Heap { pages, bytes: self.bytes(), globals: self.read_globals() };
+    }
+
+    /// Undoes what the run wrote. A memory that grew keeps its size: then the instance is of no more use.
+    fn roll_back(&mut self) {
+        if !self.fits(self.heap.bytes) {
+            return;
+        }
+        if let Some(memory) = self.memory {
+            let bytes = memory.data_mut(&mut self.store);
+            let (start, length) = (bytes.as_ptr() as usize, bytes.len());
+            let (mut restored, pages) = (false, &self.heap.pages);
+            self.tracker.written(start, length, &mut |range| {
+                for index in indices(range) {
+                    let (now, before) = (&mut bytes[span(index)], pages.get(index).map_or(&ZEROES, |page| page));
+                    if *now != before[..] {
+                        now.copy_from_slice(before);
+                        restored = true;
+                    }
+                }
+            });
+            if restored {
+                self.tracker.forget(start, length);
+            }
+        }
+        let globals = std::mem::take(&mut self.heap.globals);
+        self.write_globals(&globals);
+        self.heap.globals = globals;
+    }
+
+    fn bytes(&self) -> u64 {
+        self.memory.map_or(0, |memory| memory.data_size(&self.store) as u64)
+    }
+
+    fn get(&mut self, global: Global) -> i64 {
+        global.get(&mut self.store).i64().expect("the pass made it an i64")
+    }
+
+    fn set(&mut self, global: Global, value: i64) {
+        global.set(&mut self.store, Val::I64(value)).expect("the pass made it a mutable i64");
+    }
+
+    fn read_globals(&mut self) -> Vec<u64> {
+        let mut words = Vec::with_capacity(self.globals.len());
+        for global in &self.globals {
+            match global.get(&mut self.store) {
+                Val::I32(value) => words.push(u64::from(value as u32)),
+                Val::I64(value) => words.push(value as u64),
+                Val::F32(bits) => words.push(u64::from(bits)),
+                Val::F64(bits) => words.push(bits),
+                Val::V128(value) => words.extend([value.as_u128() as u64, (value.as_u128() >> 64) as u64]),
+                _ => panic!("validation refuses mutable globals with references"),
+            }
+        }
+        words
+    }
+
+    fn write_globals(&mut self, words: &[u64]) {
+        let mut words = words.iter().copied();
+        let mut next = || words.next().expect("a heap has a word for every global of its module");
+        for global in &self.globals {
+            let value = match global.get(&mut self.store) {
+                Val::I32(_) => Val::I32(next() as i32),
+                Val::I64(_) => Val::I64(next() as i64),
+                Val::F32(_) => Val::F32(next() as u32),
+                Val::F64(_) => Val::F64(next()),
+                Val::V128(_) => Val::V128((u128::from(next()) | u128::from(next()) << 64).into()),
+                _ => panic!("validation refuses mutable globals with references"),
+            };
+            global.set(&mut self.store, value).expect("the pass exports mutable globals only");
+        }
+        assert!(words.next().is_none(), "a heap has no more words than its module's globals");
+    }
+}
+
+/// Why an entry point did not come to its end.
+pub(crate) enum Failure {
+    /// It could not begin.
+    Trap(Trap),
+    /// The engine stopped it.
+    Engine(wasmtime::Error),
+}
+
+impl From<wasmtime::Error> for Failure {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// The bytes of page `index`.
+fn span(index: u64) -> Range<usize> {
+    let start = index as usize * PAGE_BYTES;
+    start..start + PAGE_BYTES
+}
+
+/// The pages that a range of bytes touches. Memories and what trackers report are whole pages.
+fn indices(bytes: Range<usize>) -> Range<u64> {
+    (bytes.start / PAGE_BYTES) as u64..bytes.end.div_ceil(PAGE_BYTES) as u64
+}

@@ -1,0 +1,74 @@
+//! Functions appended to every module, for what would be long in place.
+
+use super::cost::{BULK_BYTE_INSTRUCTIONS, GROW_PAGE_INSTRUCTIONS};
+use wasm_encoder::{BlockType, Function};
+
+/// Positions of the helpers behind the module's own functions.
+pub(super) const BULK_32: u32 = 0;
+pub(super) const BULK_64: u32 = 1;
+pub(super) const GROW_32: u32 = 2;
+pub(super) const GROW_64: u32 = 3;
+pub(super) const SLICE: u32 = 4;
+/// Whether they take and give an `i64` rather than an `i32`.
+pub(super) const WIDE: [bool; 5] = [false, true, false, true, true];
+
+/// Instructions that a loop may use before it must write its count back: what a trap inside a loop can leave uncharged.
+pub(super) const SLICE_INSTRUCTIONS: i64 = 1 << 17;
+/// Longest bulk operation whose charge is counted exactly; longer ones use up any limit.
+const LENGTH_MAX: i64 = 1 << 40;
+/// More Wasm pages than memory can ever have: asking for more is refused and costs no more.
+const GROW_PAGES_MAX: i64 = 1 << 16;
+
+/// The helpers' bodies; `gas` is the index of the gas global.
+pub(super) fn bodies(gas: u32) -> [Function; 5] {
+    [bulk(gas, false), bulk(gas, true), grow(gas, false), grow(gas, true), slice(gas)]
+}
+
+/// Charges the length of a bulk operation and gives it back.
+fn bulk(gas: u32, wide: bool) -> Function {
+    let mut function = Function::new([]);
+    let mut sink = function.instructions();
+    if wide {
+        sink.local_get(0).i64_const(LENGTH_MAX).i64_gt_u().if_(BlockType::Empty);
+        sink.i64_const(-1).global_set(gas).unreachable().end();
+    }
+    sink.global_get(gas).local_get(0);
+    if !wide {
+        sink.i64_extend_i32_u();
+    }
+    sink.i64_const(BULK_BYTE_INSTRUCTIONS).i64_mul().i64_sub().global_set(gas);
+    sink.global_get(gas).i64_const(0).i64_lt_s().if_(BlockType::Empty).unreachable().end();
+    sink.local_get(0).end();
+    function
+}
+
+/// Charges the pages that `memory.grow` asks for and gives their number back.
+fn grow(gas: u32, wide: bool) -> Function {
+    let mut function = Function::new([]);
+    let mut sink = function.instructions();
+    let pages = |sink: &mut wasm_encoder::InstructionSink<'_>| {
+        sink.local_get(0);
+        if !wide {
+            sink.i64_extend_i32_u();
+        }
+    };
+    sink.global_get(gas);
+    pages(&mut sink);
+    sink.i64_const(GROW_PAGES_MAX);
+    pages(&mut sink);
+    sink.i64_const(GROW_PAGES_MAX).i64_lt_u().select();
+    sink.i64_const(GROW_PAGE_INSTRUCTIONS).i64_mul().i64_sub().global_set(gas);
+    sink.global_get(gas).i64_const(0).i64_lt_s().if_(BlockType::Empty).unreachable().end();
+    sink.local_get(0).end();
+    function
+}
+
+/// Writes a loop's count back, stops if it is used up, and gives the count at which the next slice is over.
+fn slice(gas: u32) -> Function {
+    let mut function = Function::new([]);
+    let mut sink = function.instructions();
+    sink.local_get(0).global_set(gas);
+    sink.local_get(0).i64_const(0).i64_lt_s().if_(BlockType::Empty).unreachable().end();
+    sink.local_get(0).i64_const(-SLICE_INSTRUCTIONS).i64_and().end();
+    function
+}

@@ -1,0 +1,167 @@
+//! Modules that are ready to run: validated, instrumented, compiled; kept by content, so that equal modules share.
+
+mod disk;
+
+use crate::{
+    host::{self, Host},
+    instance::Live,
+    instrument::{self, Instrumented},
+    tracker::Tracker,
+    validate,
+};
+use disk::Disk;
+use mains_execution::engine::{ModuleError, ModuleInfo, Trap};
+use mains_state::{Heap, PageTree};
+use mains_types::Digest32;
+use serde_bytes::ByteBuf;
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+};
+use wasmtime::{Engine, InstancePre, Linker};
+
+/// Modules kept in memory (a big one is about 5 MB of machine code); the disk has the rest.
+const MODULES_MAX: usize = 512;
+
+/// A module that is ready to run.
+pub(crate) struct Module {
+    /// What execution learns about it.
+    pub(crate) info: Arc<ModuleInfo>,
+    /// Makes instances.
+    pub(crate) pre: InstancePre<Host>,
+    /// Indices of its mutable globals.
+    pub(crate) globals: Vec<u32>,
+    /// Its active data segments.
+    data: Vec<(u64, Vec<u8>)>,
+    fresh: OnceLock<Result<Heap, Trap>>,
+}
+
+impl Module {
+    /// The heap of a fresh instance; made once, so that all canisters with this module share its pages.
+    ///
+    /// # Errors
+    /// A segment that does not fit.
+    pub(crate) fn fresh(self: &Arc<Self>, tracker: &Arc<Tracker>) -> Result<Heap, Trap> {
+        let make = || {
+            let mut heap = Live::new(self.clone(), tracker.clone())?.into_heap();
+            heap.pages = PageTree::default();
+            for (offset, bytes) in &self.data {
+                match offset.checked_add(bytes.len() as u64) {
+                    Some(end) if end <= heap.bytes => heap.pages.write(*offset, bytes),
+                    _ => return Err(Trap::HeapOutOfBounds),
+                }
+            }
+            Ok(heap)
+        };
+        self.fresh.get_or_init(make).clone()
+    }
+}
+
+/// A cell that is filled by whoever needs a module first while others wait.
+type Cell = Arc<OnceLock<Result<Arc<Module>, ModuleError>>>;
+
+#[derive(Default)]
+struct Kept {
+    by_id: HashMap<Digest32, (u64, Cell)>,
+    /// By address of the bytes in the state, so as not to hash them for every message. The weak reference keeps the address from
+    /// being used again.
+    by_address: HashMap<usize, (Weak<ByteBuf>, Arc<Module>)>,
+    clock: u64,
+}
+
+/// All modules.
+pub(crate) struct Modules {
+    engine: Engine,
+    /// For modules with 32-bit and with 64-bit memory.
+    linkers: [Linker<Host>; 2],
+    disk: Option<Disk>,
+    kept: Mutex<Kept>,
+}
+
+impl Modules {
+    /// Keeps compiled modules in `directory` too, if there is one.
+    ///
+    /// # Errors
+    /// The directory cannot be made, or the system interface cannot be defined.
+    pub(crate) fn new(engine: Engine, directory: Option<PathBuf>) -> wasmtime::Result<Self> {
+        let mut linkers = [Linker::new(&engine), Linker::new(&engine)];
+        host::link::<u32>(&mut linkers[0])?;
+        host::link::<u64>(&mut linkers[1])?;
+        let disk = directory.map(|directory| Disk::open(directory, &engine)).transpose()?;
+        Ok(Self { engine, linkers, disk, kept: Mutex::default() })
+    }
+
+    /// The module with these bytes.
+    ///
+    /// # Errors
+    /// The rule that they break; nothing is kept then.
+    pub(crate) fn get(&self, wasm: &[u8]) -> Result<Arc<Module>, ModuleError> {
+        let id = *blake3::hash(wasm).as_bytes();
+        let cell = self.kept().cell(id);
+        let outcome = cell.get_or_init(|| self.prepare(wasm)).clone();
+        if outcome.is_err() {
+            self.kept().by_id.remove(&id);
+        }
+        outcome
+    }
+
+    /// The module of an installed canister.
+    ///
+    /// # Panics
+    /// If it is not valid: it was when it was installed.
+    pub(crate) fn installed(&self, wasm: &Arc<ByteBuf>) -> Arc<Module> {
+        let address = Arc::as_ptr(wasm) as usize;
+        if let Some((_, module)) = self.kept().by_address.get(&address) {
+            return module.clone();
+        }
+        let module = self.get(wasm).unwrap_or_else(|error| panic!("an installed module {error}"));
+        let mut kept = self.kept();
+        if kept.by_address.len() >= MODULES_MAX {
+            kept.by_address.clear();
+        }
+        kept.by_address.insert(address, (Arc::downgrade(wasm), module.clone()));
+        module
+    }
+
+    fn prepare(&self, wasm: &[u8]) -> Result<Arc<Module>, ModuleError> {
+        let info = validate::validate(wasm)?;
+        let Instrumented { wasm: instrumented, data, globals } =
+            instrument::instrument(wasm).map_err(|error| ModuleError { rule: error.to_string(), offset: None })?;
+        let compiled = match &self.disk {
+            Some(disk) => disk.get(&self.engine, &info.id, || self.compile(&instrumented))?,
+            None => self.compile(&instrumented)?,
+        };
+        let linker = &self.linkers[usize::from(info.memory64)];
+        let pre = linker.instantiate_pre(&compiled).unwrap_or_else(|error| panic!("a valid module's imports: {error:?}"));
+        let data = data.into_iter().map(|(offset, range)| (offset, wasm[range].to_vec())).collect();
+        Ok(Arc::new(Module { info: Arc::new(info), pre, globals, data, fresh: OnceLock::new() }))
+    }
+
+    fn compile(&self, instrumented: &[u8]) -> Result<wasmtime::Module, ModuleError> {
+        wasmtime::Module::from_binary(&self.engine, instrumented).map_err(|error| {
+            // The compiler's own bounds (e.g. machine code of one function); its words stay in this node's log.
+            tracing::warn!(error = format!("{error:#}"), "a valid module cannot be compiled");
+            ModuleError { rule: "cannot be compiled".into(), offset: None }
+        })
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Every change of the maps is complete before anything can panic.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn cell(&mut self, id: Digest32) -> Cell {
+        self.clock += 1;
+        let clock = self.clock;
+        if self.by_id.len() >= MODULES_MAX && !self.by_id.contains_key(&id) {
+            let oldest = self.by_id.iter().min_by_key(|(_, (used, _))| *used).map(|(id, _)| *id);
+            self.by_id.remove(&oldest.unwrap_or_default());
+        }
+        let (used, cell) = self.by_id.entry(id).or_default();
+        *used = clock;
+        cell.clone()
+    }
+}

@@ -1,0 +1,104 @@
+//! Machine code kept between starts of the node.
+//!
+//! A file here is run as it is, so it is as sensitive as the node's binary: the directory is readable and writable by the node's
+//! user only, and nothing but this node's own compiler ever writes there.
+#![allow(unsafe_code)]
+
+use crate::instrument::PASS_VERSION;
+use mains_execution::engine::ModuleError;
+use mains_types::Digest32;
+use std::{
+    fs, io,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+use wasmtime::{Engine, Module};
+
+/// Bytes of all files; the ones unused for longest go first.
+const BYTES_MAX: u64 = 4 << 30;
+const EXTENSION: &str = "cwasm";
+
+/// The directory.
+pub(super) struct Disk {
+    directory: PathBuf,
+    /// What the compiled code depends on besides the module: engine version and settings, the host's CPU.
+    compatibility: u64,
+}
+
+impl Disk {
+    pub(super) fn open(directory: PathBuf, engine: &Engine) -> io::Result<Self> {
+        fs::create_dir_all(&directory)?;
+        #[cfg(unix)]
+        fs::set_permissions(&directory, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        Ok(Self { directory, compatibility: hasher.finish() })
+    }
+
+    /// The compiled module `id`: from its file, or made by `compile` and written to it.
+    ///
+    /// # Errors
+    /// What `compile` says. Trouble with files only costs time.
+    pub(super) fn get(
+        &self,
+        engine: &Engine,
+        id: &Digest32,
+        compile: impl FnOnce() -> Result<Module, ModuleError>,
+    ) -> Result<Module, ModuleError> {
+        let path = self.path(id);
+        // SAFETY: only this node writes to the directory, and only what `Module::serialize` gave it; wasmtime checks that the
+        // file fits its version and settings.
+        let loaded = path.exists().then(|| unsafe { Module::deserialize_file(engine, &path) });
+        match loaded {
+            Some(Ok(module)) => {
+                let _ = fs::File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+                return Ok(module);
+            }
+            Some(Err(error)) => tracing::warn!(%error, path = %path.display(), "a compiled module cannot be used again"),
+            None => {}
+        }
+        let module = compile()?;
+        if let Err(error) = self.store(&path, &module) {
+            tracing::warn!(%error, path = %path.display(), "a compiled module cannot be kept");
+        }
+        Ok(module)
+    }
+
+    fn path(&self, id: &Digest32) -> PathBuf {
+        let mut key = blake3::Hasher::new();
+        key.update(id).update(&self.compatibility.to_le_bytes()).update(&PASS_VERSION.to_le_bytes());
+        self.directory.join(key.finalize().to_hex().as_str()).with_extension(EXTENSION)
+    }
+
+    /// Writes a whole file or none: a torn one would be loaded as code.
+    fn store(&self, path: &Path, module: &Module) -> io::Result<()> {
+        let bytes = module.serialize().map_err(|error| io::Error::other(error.to_string()))?;
+        self.make_room(bytes.len() as u64)?;
+        let partial = path.with_extension(format!("{}.partial", std::process::id()));
+        let file = fs::File::create(&partial)?;
+        io::Write::write_all(&mut &file, &bytes)?;
+        file.sync_all()?;
+        fs::rename(partial, path)
+    }
+
+    fn make_room(&self, bytes: u64) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            files.push((metadata.modified()?, metadata.len(), entry.path()));
+        }
+        files.sort();
+        let mut total = bytes + files.iter().map(|(_, bytes, _)| bytes).sum::<u64>();
+        for (_, bytes, path) in files {
+            if total <= BYTES_MAX {
+                break;
+            }
+            // On Unix a module that is in use keeps its pages.
+            fs::remove_file(path)?;
+            total -= bytes;
+        }
+        Ok(())
+    }
+}

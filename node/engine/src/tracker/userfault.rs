@@ -1,0 +1,211 @@
+//! Write tracking by the kernel: userfaultfd's asynchronous write protection, read with `PAGEMAP_SCAN`.
+//!
+//! A page's first write clears its protection in the page fault itself, without a signal or another thread; one `ioctl` lists
+//! the pages written since and protects them again. Sources: Linux `Documentation/admin-guide/mm/{userfaultfd,pagemap}.rst`.
+#![allow(unsafe_code)]
+
+use std::{
+    fs::File,
+    io,
+    ops::Range,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+};
+
+const UFFD_USER_MODE_ONLY: libc::c_int = 1;
+const UFFDIO_API: libc::c_ulong = 0xc018_aa3f;
+const UFFDIO_REGISTER: libc::c_ulong = 0xc020_aa00;
+const UFFDIO_WRITEPROTECT: libc::c_ulong = 0xc018_aa06;
+const UFFD_API: u64 = 0xaa;
+const FEATURE_PAGEFAULT_FLAG_WP: u64 = 1;
+const FEATURE_WP_UNPOPULATED: u64 = 1 << 13;
+const FEATURE_WP_ASYNC: u64 = 1 << 15;
+const REGISTER_MODE_WP: u64 = 2;
+const WRITEPROTECT_MODE_WP: u64 = 1;
+
+const PAGEMAP_SCAN: libc::c_ulong = 0xc060_6610;
+const PAGE_IS_WRITTEN: u64 = 2;
+const SCAN_WP_MATCHING: u64 = 1;
+const SCAN_CHECK_WPASYNC: u64 = 2;
+/// Regions that one scan hands over; a scan that finds more goes on.
+const REGIONS: usize = 256;
+
+#[repr(C)]
+struct Api {
+    api: u64,
+    features: u64,
+    ioctls: u64,
+}
+
+#[repr(C)]
+struct Register {
+    start: u64,
+    len: u64,
+    mode: u64,
+    ioctls: u64,
+}
+
+#[repr(C)]
+struct WriteProtect {
+    start: u64,
+    len: u64,
+    mode: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Region {
+    start: u64,
+    end: u64,
+    categories: u64,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct Scan {
+    size: u64,
+    flags: u64,
+    start: u64,
+    end: u64,
+    walk_end: u64,
+    vec: u64,
+    vec_len: u64,
+    max_pages: u64,
+    category_inverted: u64,
+    category_mask: u64,
+    category_anyof_mask: u64,
+    return_mask: u64,
+}
+
+/// The two files of this process that tracking needs.
+#[derive(Debug)]
+pub(crate) struct Userfault {
+    userfault: OwnedFd,
+    pagemap: File,
+}
+
+impl Userfault {
+    /// Opens both and tries them on one page.
+    ///
+    /// # Errors
+    /// What the kernel says; containers often forbid userfaultfd.
+    pub(crate) fn open() -> io::Result<Self> {
+        let tracker = Self { userfault: userfault()?, pagemap: File::open("/proc/self/pagemap")? };
+        let mut api = Api {
+            api: UFFD_API,
+            features: FEATURE_PAGEFAULT_FLAG_WP | FEATURE_WP_UNPOPULATED | FEATURE_WP_ASYNC,
+            ioctls: 0,
+        };
+        tracker.control(UFFDIO_API, &mut api)?;
+        tracker.try_out()?;
+        Ok(tracker)
+    }
+
+    /// # Panics
+    /// If the kernel refuses what it allowed at the start.
+    pub(crate) fn register(&self, start: usize, bytes: usize) {
+        let mut register = Register { start: start as u64, len: bytes as u64, mode: REGISTER_MODE_WP, ioctls: 0 };
+        self.control(UFFDIO_REGISTER, &mut register).expect("the kernel watches a memory");
+    }
+
+    /// # Panics
+    /// If the kernel refuses what it allowed at the start.
+    pub(crate) fn protect(&self, start: usize, bytes: usize) {
+        let mut protect = WriteProtect { start: start as u64, len: bytes as u64, mode: WRITEPROTECT_MODE_WP };
+        self.control(UFFDIO_WRITEPROTECT, &mut protect).expect("the kernel protects a memory");
+    }
+
+    /// # Panics
+    /// If the kernel refuses what it allowed at the start.
+    pub(crate) fn written(&self, start: usize, bytes: usize, visit: &mut dyn FnMut(Range<usize>)) {
+        self.scan(start, bytes, visit).expect("the kernel tells which pages were written");
+    }
+
+    fn scan(&self, start: usize, bytes: usize, visit: &mut dyn FnMut(Range<usize>)) -> io::Result<()> {
+        let mut regions = [Region::default(); REGIONS];
+        let end = (start + bytes) as u64;
+        let mut from = start as u64;
+        while from < end {
+            let mut scan = Scan {
+                size: size_of::<Scan>() as u64,
+                flags: SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC,
+                start: from,
+                end,
+                vec: regions.as_mut_ptr() as u64,
+                vec_len: REGIONS as u64,
+                category_mask: PAGE_IS_WRITTEN,
+                return_mask: PAGE_IS_WRITTEN,
+                ..Scan::default()
+            };
+            // SAFETY: the kernel writes at most `vec_len` regions to `regions` and the outcome to `scan`; it changes no content.
+            let count = unsafe { libc::ioctl(self.pagemap.as_raw_fd(), PAGEMAP_SCAN as _, &mut scan) };
+            let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+            for region in &regions[..count] {
+                visit(region.start as usize - start..region.end as usize - start);
+            }
+            if scan.walk_end <= from {
+                return Err(io::Error::other("a scan of pages does not advance"));
+            }
+            from = scan.walk_end;
+        }
+        Ok(())
+    }
+
+    /// Writes one page of two and sees whether exactly that is noticed, twice.
+    fn try_out(&self) -> io::Result<()> {
+        let page = 4096;
+        // SAFETY: a fresh anonymous mapping touches no memory that is in use.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                2 * page,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let outcome = (|| {
+            let at = start as usize;
+            let mut register = Register { start: at as u64, len: 2 * page as u64, mode: REGISTER_MODE_WP, ioctls: 0 };
+            self.control(UFFDIO_REGISTER, &mut register)?;
+            let mut protect = WriteProtect { start: at as u64, len: 2 * page as u64, mode: WRITEPROTECT_MODE_WP };
+            self.control(UFFDIO_WRITEPROTECT, &mut protect)?;
+            for _ in 0..2 {
+                // SAFETY: the second page of our mapping is writable.
+                unsafe { start.cast::<u8>().add(page).write_volatile(1) };
+                let mut found = Vec::new();
+                self.scan(at, 2 * page, &mut |range| found.push(range))?;
+                if found != [page..2 * page] {
+                    return Err(io::Error::other("writes are not noticed exactly"));
+                }
+            }
+            Ok(())
+        })();
+        // SAFETY: the mapping is ours and nothing refers to it any more.
+        unsafe { libc::munmap(start, 2 * page) };
+        outcome
+    }
+
+    fn control<T>(&self, request: libc::c_ulong, argument: &mut T) -> io::Result<()> {
+        // SAFETY: every caller passes the structure that its request is defined with; protecting pages changes no content.
+        let result = unsafe { libc::ioctl(self.userfault.as_raw_fd(), request as _, argument as *mut T) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+/// A userfaultfd; without privileges the kernel gives one that ignores faults of its own, of which our memories have none.
+fn userfault() -> io::Result<OwnedFd> {
+    let flags = libc::O_CLOEXEC | libc::O_NONBLOCK;
+    for flags in [flags, flags | UFFD_USER_MODE_ONLY] {
+        // SAFETY: the call takes one integer and returns a file descriptor or -1.
+        let descriptor = unsafe { libc::syscall(libc::SYS_userfaultfd, flags) };
+        if let Ok(descriptor @ 0..) = i32::try_from(descriptor) {
+            // SAFETY: the descriptor is fresh and belongs to nobody else.
+            return Ok(unsafe { OwnedFd::from_raw_fd(descriptor) });
+        }
+    }
+    Err(io::Error::last_os_error())
+}

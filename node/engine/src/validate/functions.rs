@@ -1,0 +1,55 @@
+//! Rules for one function's body.
+
+use super::{invalid, refuse};
+use mains_execution::engine::ModuleError;
+use mains_types::limits;
+use wasmparser::{FuncValidator, FunctionBody, Operator, ValidatorResources};
+
+/// Checks a body and tells how many operators and locals it has.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub(super) fn check(
+    validator: &mut FuncValidator<ValidatorResources>,
+    body: &FunctionBody<'_>,
+) -> Result<u64, ModuleError> {
+    let (index, start) = (validator.index(), body.range().start);
+    if body.range().len() > limits::FUNCTION_BYTES_MAX {
+        let rule =
+            format!("has {} bytes in function {index}, more than {}", body.range().len(), limits::FUNCTION_BYTES_MAX);
+        return refuse(rule, start);
+    }
+    let mut reader = body.get_binary_reader();
+    validator.read_locals(&mut reader).map_err(invalid)?;
+    let locals = validator.len_locals();
+    if locals as usize > limits::FUNCTION_LOCALS_MAX {
+        let rule = format!("has {locals} locals in function {index}, more than {}", limits::FUNCTION_LOCALS_MAX);
+        return refuse(rule, start);
+    }
+    let mut reader = body.get_operators_reader().map_err(invalid)?;
+    let mut operators = 0;
+    while !reader.eof() {
+        let (operator, offset) = reader.read_with_offset().map_err(invalid)?;
+        if let Some(name) = forbidden(&operator) {
+            return refuse(format!("uses {name}: tables and segments cannot change after the start"), offset);
+        }
+        validator.op(offset, &operator).map_err(invalid)?;
+        operators += 1;
+    }
+    reader.finish().map_err(invalid)?;
+    Ok(operators + u64::from(locals))
+}
+
+/// Operators that change what a fresh instance would not have: tables and segments are not part of a canister's state.
+fn forbidden(operator: &Operator<'_>) -> Option<&'static str> {
+    Some(match operator {
+        Operator::TableSet { .. } => "table.set",
+        Operator::TableGrow { .. } => "table.grow",
+        Operator::TableFill { .. } => "table.fill",
+        Operator::TableCopy { .. } => "table.copy",
+        Operator::TableInit { .. } => "table.init",
+        Operator::ElemDrop { .. } => "elem.drop",
+        Operator::DataDrop { .. } => "data.drop",
+        _ => return None,
+    })
+}
