@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Builds the example canisters from source.
+#   build.sh            rebuild prebuilt/ and record the compilers in prebuilt/VERSIONS
+#   build.sh DIR        build into DIR (wasm, did, VERSIONS), leave prebuilt/ alone
+# Needs a Rust compiler for wasm32-unknown-unknown, or Debian's rustc-web cargo-web rust-web-src lld-22; node and npm for Motoko.
+# Nothing of this machine's paths gets into a module: the same compilers give the same bytes anywhere.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+out=${1:-$here/prebuilt}
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+target=${MAINS_EXAMPLES_TARGET:-${TMPDIR:-/tmp}/mains-examples-target}
+triple=wasm32-unknown-unknown
+
+# Which Rust: the web toolchain (builds std from source, the one recorded), else whatever has the target installed.
+if [[ -x /usr/bin/rustc && -e /usr/lib/rustlib/src/rust/library/Cargo.lock && -n $(command -v wasm-ld-22 || true) ]]; then
+  cargo=/usr/bin/cargo rustc=/usr/bin/rustc linker=wasm-ld-22
+  build_std=(-Zbuild-std=std,panic_abort)
+  export RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$linker
+elif rustc --print sysroot >/dev/null 2>&1 && [[ -d $(rustc --print sysroot)/lib/rustlib/$triple ]]; then
+  cargo=cargo rustc=rustc linker=rust-lld
+  build_std=()
+else
+  echo "no Rust compiler for $triple: run 'rustup target add $triple' or 'apt-get install rustc-web cargo-web rust-web-src lld-22'" >&2
+  exit 3
+fi
+rust_version="$("$rustc" --version) linked by $( ("$linker" --version 2>/dev/null || echo "$linker of the toolchain") | head -1)"
+
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+flags=(--remap-path-prefix="$here"=examples --remap-path-prefix="$("$rustc" --print sysroot)/lib/rustlib/src/rust"=rust)
+# Fetch first: the folder of sources must exist when the flags are made.
+(cd "$here" && RUSTC=$rustc "$cargo" fetch --locked --quiet)
+for registry in "$cargo_home"/registry/src/*/; do
+  flags+=(--remap-path-prefix="${registry%/}"=registry)
+done
+(
+  cd "$here"
+  env -u RUSTFLAGS RUSTC="$rustc" CARGO_TARGET_DIR="$target" CARGO_ENCODED_RUSTFLAGS="$(IFS=$'\x1f'; echo "${flags[*]}")" \
+    nice "$cargo" build --release --locked --quiet --target "$triple" "${build_std[@]}"
+)
+for name in counter-rust probe-rust; do
+  cp "$target/$triple/release/${name//-/_}.wasm" "$out/$name.wasm"
+done
+cp "$here/counter.did" "$out/counter-rust.did"
+cp "$here/probe.did" "$out/probe-rust.did"
+
+(cd "$here/counter-motoko" && npm ci --ignore-scripts --silent >&2)
+node "$here/counter-motoko/build.mjs" "$out/counter-motoko.wasm" "$out/counter-motoko.did"
+motoko_version=$(node -p "require('$here/counter-motoko/node_modules/motoko/package.json').version")
+
+{
+  echo "# Compilers of the modules beside this file, and the modules' SHA-256. Written by ../build.sh."
+  echo "rust $rust_version"
+  echo "motoko npm $motoko_version"
+  (cd "$out" && sha256sum counter-rust.wasm probe-rust.wasm counter-motoko.wasm)
+} >"$out/VERSIONS"
+chmod 644 "$out"/*.wasm "$out"/*.did "$out/VERSIONS"
+echo "built into $out:"
+(cd "$out" && wc -c -- *.wasm)
