@@ -10,18 +10,20 @@ pub const UPLINK_BYTES_PER_SECOND_MIN: u64 = 100_000_000 / 8;
 /// A block's time may be this far ahead of a replica's clock; otherwise the replica waits before it votes.
 pub const CLOCK_DRIFT_MAX: Duration = Duration::from_millis(250);
 /// Time between two repetitions of a vote to abandon a view that nothing else ends.
-pub const RETRY: Duration = Duration::from_secs(2);
+pub const RETRY: Duration = Duration::from_secs(1);
 /// The longest leader timeout: beyond it a subnet with a dead member is useless.
 pub const LEADER_TIMEOUT_MAX: Duration = Duration::from_secs(60);
-/// A leader that was silent for this much longer than everything else takes is passed over at once.
-const SKIP_MARGIN: Duration = Duration::from_secs(2);
+/// A leader that was silent for this much longer than everything else takes is passed over at once. Members vote in
+/// every view, so even an idle subnet hears of each of them once a heartbeat.
+const SKIP_MARGIN: Duration = Duration::from_millis(200);
 
 /// The pace of a subnet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameters {
     /// How long a leader waits for work before it proposes an empty block.
     pub heartbeat: Duration,
-    /// How long replicas wait for a proposal. A dead leader costs this much once, then it is passed over.
+    /// How long replicas wait for a proposal. A dead leader costs this much, and only until
+    /// it was silent for [`Self::skip_timeout`].
     pub leader_timeout: Duration,
 }
 
@@ -50,7 +52,7 @@ impl Parameters {
     pub fn certification_timeout(&self, members: u32) -> Duration {
         let bytes = Block::max_encode_size(&()) as u64 * u64::from(members.saturating_sub(1));
         let spreading = Duration::from_millis(bytes * 1_000 / UPLINK_BYTES_PER_SECOND_MIN);
-        self.leader_timeout + self.leader_timeout.max(spreading)
+        self.leader_timeout + spreading.max(self.leader_timeout / 2)
     }
 
     /// After how long a silent leader is passed over without waiting for it.
