@@ -6,7 +6,11 @@ use std::{
     fs::OpenOptions,
     path::Path,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
+
+/// How long the system may take to show a fresh process's command line.
+const SEEN: Duration = Duration::from_secs(1);
 
 /// Makes the calling process the leader of its own session, so that it outlives the terminal and its Ctrl-C.
 ///
@@ -21,14 +25,24 @@ pub(crate) fn spawn(binary: &Path, replica: &ReplicaFile) -> Result<Child, Local
     let log = replica.log();
     let file = OpenOptions::new().create(true).append(true).open(&log).map_err(LocalError::file("write", &log))?;
     let errors = file.try_clone().map_err(LocalError::file("write", &log))?;
-    Command::new(binary)
+    let mut child = Command::new(binary)
         .args(["node", "run", "--own-session", "--dir"])
         .arg(&replica.dir)
         .stdin(Stdio::null())
         .stdout(file)
         .stderr(errors)
         .spawn()
-        .map_err(|source| LocalError::Spawn { binary: binary.to_owned(), source })
+        .map_err(|source| LocalError::Spawn { binary: binary.to_owned(), source })?;
+    wait_until_seen(&mut child, &replica.dir);
+    Ok(child)
+}
+
+/// Waits until a fresh child's command line can be read: for a moment after its start it is empty, as if it had ended.
+fn wait_until_seen(child: &mut Child, dir: &Path) {
+    let began = Instant::now();
+    while !is_alive(child.id(), dir) && matches!(child.try_wait(), Ok(None)) && began.elapsed() < SEEN {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Whether process `pid` lives and is a replica on `dir`.
@@ -83,6 +97,7 @@ mod tests {
     fn a_process_is_seen_to_live_and_to_end() {
         let mark = "/tmp/mains-no-such-node";
         let mut child = Command::new("sh").args(["-c", "sleep 60; : $0", mark]).spawn().expect("a shell");
+        wait_until_seen(&mut child, Path::new(mark));
         let alive = is_alive(child.id(), Path::new(mark));
         kill(child.id());
         child.wait().expect("it ended");

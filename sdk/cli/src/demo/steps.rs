@@ -268,7 +268,7 @@ impl<'a> Demo<'a> {
     async fn expect_value(&self, index: usize, expected: usize) -> Result<()> {
         let reply = self.clients[index].query(self.canister(), "get", Encode!()?).await?;
         let value = Decode!(&reply, Nat)?;
-        ensure!(value == Nat::from(expected), "the value is {value}, not {expected}");
+        ensure!(value == expected, "the value is {value}, not {expected}");
         Ok(())
     }
 
