@@ -1,0 +1,24 @@
+//! A node as a program: what `mains node run` is to an operator, for tests, which can only start binaries of their own crate.
+
+use std::{path::PathBuf, process::ExitCode};
+
+fn main() -> ExitCode {
+    // An aborted test leaves nobody behind.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let directory = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["node", "run", .., "--dir", directory] => PathBuf::from(directory),
+        _ => {
+            eprintln!("usage: conformance-node node run --dir DIR");
+            return ExitCode::from(2);
+        }
+    };
+    match mains_operator::run(&directory) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
