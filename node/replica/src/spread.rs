@@ -6,7 +6,6 @@ use crate::{handle::Inner, pool::PoolFull};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{Receiver, Recipients, Sender};
-use mains_types::limits;
 use mains_wire::Envelope;
 use std::sync::Arc;
 use tokio::sync::mpsc;

@@ -3,7 +3,7 @@
 use crate::canisters;
 use anyhow::{Context as _, Result, bail};
 use candid::Encode;
-use mains_client::{Client, Install, identity};
+use mains_client::{Client, identity, management::Install};
 use mains_local::{Options, Testnet};
 use mains_types::{CanisterId, Cycles};
 use std::{

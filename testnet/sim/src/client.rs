@@ -73,15 +73,15 @@ impl Client {
     ///
     /// # Errors
     /// The request expired before that.
-    pub async fn call<'a>(
+    pub async fn call(
         &self,
         request: &[u8],
         effective: CanisterId,
-        mut pick: impl AsyncFnMut() -> Option<ReplicaHandle>,
+        mut pick: impl FnMut() -> Option<ReplicaHandle>,
     ) -> Result<Outcome, Expired> {
         let deadline = self.context.current() + VALIDITY;
         while self.context.current() < deadline {
-            if let Some(replica) = pick().await
+            if let Some(replica) = pick()
                 && let Some(outcome) = self.attempt(&replica, request, effective).await
             {
                 return Ok(outcome);

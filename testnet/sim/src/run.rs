@@ -132,7 +132,7 @@ async fn call(
 ) -> Result<crate::client::Outcome, String> {
     let request = client.request(to.0, method, argument, nonce);
     let outcome = client
-        .call(&request, to.1, async || pick(replicas, turn))
+        .call(&request, to.1, || pick(replicas, turn))
         .await
         .map_err(|expired| format!("{method}: {expired}"))?;
     match &outcome.result {
