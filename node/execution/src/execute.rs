@@ -81,10 +81,10 @@ pub fn execute(engine: &dyn Engine, state: State, block: &Block) -> Executed {
         messages: 0,
     };
     (round.state.height, round.state.time) = (block.height, block.time);
+    timers::begin(&mut round.state);
     for call in &block.calls {
         induction::induct(&mut round.state, call);
     }
-    timers::begin(&mut round.state);
     scheduler::run(&mut round);
     charges::settle_some(&mut round.state);
 

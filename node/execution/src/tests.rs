@@ -1,0 +1,9 @@
+//! The core against a host that interprets small scripts instead of Wasm.
+
+mod calls;
+mod host;
+mod money;
+mod network;
+mod random;
+mod reading;
+mod rounds;

@@ -1,0 +1,80 @@
+//! Random scripts over several canisters: conservation, equal roots on replicas, and a restart in the middle of everything.
+
+use super::network::{CREDIT, Network, block};
+use crate::execute;
+use mains_state::State;
+use mains_types::{UnixNanos, ids::canister_id};
+
+struct Dice(u64);
+impl Dice {
+    fn roll(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % below
+    }
+}
+
+const CANISTERS: u64 = 5;
+
+/// A script of random commands; calls name scripts of `scripts` so that chains of calls arise.
+fn script(dice: &mut Dice) -> String {
+    let mut commands = Vec::new();
+    for _ in 0..1 + dice.roll(4) {
+        commands.push(match dice.roll(14) {
+            0 | 1 => "inc".into(),
+            2 => format!("spin {}", dice.roll(900_000_000)),
+            3 => format!("accept {}", dice.roll(5_000)),
+            4 => format!("burn {}", dice.roll(5_000)),
+            5 => format!("timer {}", (1_000 + dice.roll(60)) * UnixNanos::SECOND),
+            6 => "stable some text".into(),
+            7 => "trap unlucky".into(),
+            8 => "print line".into(),
+            _ => {
+                let callee = canister_id(0x100 + dice.roll(CANISTERS + 1));
+                let timeout = if dice.roll(4) == 0 { " 2" } else { "" };
+                format!("call {callee} run {} {} {}{timeout}", dice.roll(100_000), dice.roll(40), dice.roll(40))
+            }
+        });
+    }
+    match dice.roll(4) {
+        0 => {}
+        1 => commands.push("reject because".into()),
+        _ => commands.push("reply ok".into()),
+    }
+    commands.join(";")
+}
+
+#[test]
+fn replicas_agree_books_balance_and_a_restart_changes_nothing() {
+    for seed in 1..=12u64 {
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let scripts: Vec<String> = (0..44).map(|_| script(&mut dice)).collect();
+        let scripts: Vec<&str> = scripts.iter().map(String::as_str).collect();
+        let mut network = Network::new(&scripts);
+        for index in 0..CANISTERS {
+            let module = ["m", "canister_heartbeat", "canister_global_timer"][dice.roll(3) as usize];
+            network.install(0x100 + index, module, CREDIT / 10 + u128::from(dice.roll(1 << 36)));
+        }
+        network.block(vec![]);
+        for _ in 0..25 {
+            let calls = (0..dice.roll(6))
+                .map(|_| {
+                    let callee = canister_id(0x100 + dice.roll(CANISTERS + 1));
+                    let script = scripts[dice.roll(40) as usize];
+                    network.call(1, callee, "run", script.as_bytes())
+                })
+                .collect::<Vec<_>>();
+            let state = network.state.take().unwrap();
+            let next = block(&state, 1 + dice.roll(5 * UnixNanos::SECOND), calls);
+            let restarted = State::decode(&state.encode()).unwrap();
+            assert_eq!(restarted.root(), state.root());
+            let executed = execute(&network.host, state, &next);
+            executed.state.ledger.check_full().unwrap();
+            let again = execute(&network.host, restarted, &next);
+            assert_eq!(again.root, executed.root, "seed {seed}, height {}", next.height);
+            assert_eq!(again.journal, executed.journal);
+            network.state = Some(executed.state);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+use super::network::{CREDIT, Network};
+use mains_state::IngressStatus;
+use mains_types::UnixNanos;
+
+#[test]
+fn canisters_take_turns_and_each_sees_its_messages_in_order() {
+    let mut network = Network::new(&[]);
+    let (a, b) = (network.install(0x100, "m", CREDIT), network.install(0x101, "m", CREDIT));
+    let mut calls = Vec::new();
+    for n in 0..3 {
+        calls.push(network.call(1, a, "run", format!("reply a{n}").as_bytes()));
+    }
+    calls.push(network.call(1, b, "run", b"reply b0"));
+    network.block(calls);
+    assert_eq!(
+        network.host.take_trace(),
+        ["0 update reply a0", "1 update reply b0", "0 update reply a1", "0 update reply a2"]
+    );
+}
+
+#[test]
+fn what_does_not_fit_in_a_round_waits_for_the_next_in_order() {
+    let mut network = Network::new(&[]);
+    let (a, b) = (network.install(0x100, "m", CREDIT), network.install(0x101, "m", CREDIT));
+    let calls: Vec<_> = (0..6)
+        .map(|n| {
+            network.call(1, if n % 2 == 0 { a } else { b }, "run", format!("spin 1500000000;reply {n}").as_bytes())
+        })
+        .collect();
+    let ids: Vec<_> = calls.iter().map(|call| call.request_id).collect();
+    network.block(calls);
+    assert_eq!(network.outcome(&ids[1]).unwrap(), "1");
+    assert_eq!(network.state().ingress_status(&ids[2]), Some(&IngressStatus::Received));
+    assert!(network.state().has_work());
+    network.block(vec![]);
+    network.block(vec![]);
+    assert_eq!(network.outcome(&ids[5]).unwrap(), "5");
+    let order: Vec<_> =
+        network.host.take_trace().iter().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(order, ["0", "1", "2", "3", "4", "5"]);
+}
+
+#[test]
+fn a_timer_runs_once_when_it_is_due_and_a_heartbeat_every_block() {
+    let mut network = Network::new(&[]);
+    let id = network.install(0x100, "canister_global_timer", CREDIT);
+    let due = network.state().time.get() + 4 * UnixNanos::SECOND;
+    network.run(id, &format!("timer {due};reply ok")).unwrap();
+    network.block(vec![]);
+    assert_eq!(network.run(id, "reply_count").unwrap(), "0");
+    network.block(vec![]);
+    network.block(vec![]);
+    assert_eq!(network.run(id, "reply_count").unwrap(), "1");
+    let beating = network.install(0x101, "canister_heartbeat", CREDIT);
+    network.block(vec![]);
+    for _ in 0..3 {
+        network.block(vec![]);
+    }
+    assert_eq!(network.run(beating, "reply_count").unwrap(), "4", "the heartbeat of this block came first");
+}
+
+#[test]
+fn random_bytes_differ_within_a_block_and_follow_from_the_beacon() {
+    let mut network = Network::new(&["DIDL\0\0", "reply_data", "reply_code", ""]);
+    let id = network.install(0x100, "m", CREDIT);
+    let calls: Vec<_> = (0..2).map(|_| network.call(1, id, "run", b"call aaaaa-aa raw_rand 0 0 1")).collect();
+    let ids: Vec<_> = calls.iter().map(|call| call.request_id).collect();
+    network.block(calls);
+    let drawn: Vec<_> = ids.iter().map(|id| network.state().ingress_status(id).cloned().unwrap()).collect();
+    assert!(
+        matches!((&drawn[0], &drawn[1]), (IngressStatus::Replied(a), IngressStatus::Replied(b)) if a != b),
+        "{drawn:?}"
+    );
+}
