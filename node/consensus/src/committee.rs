@@ -4,7 +4,7 @@ use crate::ConsensusError;
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_cryptography::{Signer as _, ed25519};
 use commonware_utils::ordered::Set;
-use mains_types::{NodeId, Principal};
+use mains_types::NodeId;
 
 /// A member's identity on the network and in votes.
 pub type PublicKey = ed25519::PublicKey;
@@ -15,9 +15,6 @@ pub type Scheme = commonware_consensus::simplex::scheme::ed25519::Scheme;
 
 /// Members of a committee: bounds certificates (about 64 bytes a member) and the decoding of the chain key.
 pub const MEMBERS_MAX: usize = 128;
-
-/// What comes before the 32 bytes of an ed25519 key in its DER form (RFC 8410).
-const ED25519_DER_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// The members of a subnet in the order of their keys; a member's index is its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,9 +110,9 @@ pub fn key_bytes(key: &PublicKey) -> [u8; 32] {
     bytes
 }
 
-/// The node id of a key: self-authenticating over its DER form.
+/// The node id of a key.
 pub fn node_id(key: &PublicKey) -> NodeId {
-    Principal::self_authenticating([&ED25519_DER_PREFIX, key.as_ref()].concat())
+    mains_crypto::node_id(&key_bytes(key))
 }
 
 #[cfg(test)]
