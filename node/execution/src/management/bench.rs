@@ -118,7 +118,13 @@ impl Bench {
     }
 
     /// A client's call; the request id is new each time.
-    pub(crate) fn call<A: CandidType>(&mut self, sender: Principal, callee: CanisterId, method: &str, argument: &A) -> Outcome {
+    pub(crate) fn call<A: CandidType>(
+        &mut self,
+        sender: Principal,
+        callee: CanisterId,
+        method: &str,
+        argument: &A,
+    ) -> Outcome {
         self.requests += 1;
         let request_id = RequestId([self.requests; 32]);
         let entry = IngressEntry {
@@ -147,7 +153,13 @@ impl Bench {
         self.run(sender, origin, callee, method, &codec(argument), Cycles(cycles))
     }
 
-    pub(crate) fn query<A: CandidType>(&self, sender: Principal, callee: CanisterId, method: &str, argument: &A) -> Result<Vec<u8>, Reject> {
+    pub(crate) fn query<A: CandidType>(
+        &self,
+        sender: Principal,
+        callee: CanisterId,
+        method: &str,
+        argument: &A,
+    ) -> Result<Vec<u8>, Reject> {
         if callee == Principal::management_canister() {
             management::query(&self.state, sender, method, &codec(argument))
         } else {

@@ -11,12 +11,18 @@ pub(super) fn upload_chunk(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject>
     let (ic::UploadChunkArgs { canister_id, chunk },) = codec::decode(call.method, call.argument)?;
     require_access(call, &canister_id)?;
     if chunk.len() > limits::CHUNK_BYTES_MAX {
-        return Err(refusal::payload(format!("A chunk has at most {} bytes, this one {}.", limits::CHUNK_BYTES_MAX, chunk.len())));
+        return Err(refusal::payload(format!(
+            "A chunk has at most {} bytes, this one {}.",
+            limits::CHUNK_BYTES_MAX,
+            chunk.len()
+        )));
     }
     let hash = module::hash(&chunk);
     let canister = lifecycle::find_mut(call.state, &canister_id)?;
     if !canister.chunks.contains_key(&hash) && canister.chunks.len() >= limits::CHUNKS_MAX {
-        return Err(refusal::payload(format!("The chunk store of canister {canister_id} is full; clear_chunk_store empties it.")));
+        return Err(refusal::payload(format!(
+            "The chunk store of canister {canister_id} is full; clear_chunk_store empties it."
+        )));
     }
     canister.chunks.insert(hash, Arc::new(chunk.into()));
     Ok(codec::encode(&ic::ChunkHash { hash: hash.to_vec() }))
@@ -43,13 +49,19 @@ pub(super) fn clear_chunk_store(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Re
 ///
 /// # Errors
 /// A chunk is missing, all together are too large, or they do not hash to what was promised.
-pub(super) fn assemble(call: &SystemCall<'_>, store: &CanisterId, args: &ic::InstallChunkedCodeArgs) -> Result<Vec<u8>, Reject> {
+pub(super) fn assemble(
+    call: &SystemCall<'_>,
+    store: &CanisterId,
+    args: &ic::InstallChunkedCodeArgs,
+) -> Result<Vec<u8>, Reject> {
     let canister = status::find(call.state, store)?;
     let mut module = Vec::new();
     for ic::ChunkHash { hash } in &args.chunk_hashes_list {
         let chunk = <[u8; 32]>::try_from(hash.as_slice()).ok().and_then(|hash| canister.chunks.get(&hash));
         let Some(chunk) = chunk else {
-            return Err(refusal::payload(format!("The chunk store of canister {store} lacks a chunk that the list names.")));
+            return Err(refusal::payload(format!(
+                "The chunk store of canister {store} lacks a chunk that the list names."
+            )));
         };
         if module.len() + chunk.len() > limits::MODULE_BYTES_MAX {
             return Err(refusal::invalid_module(format!("it has more than {} bytes", limits::MODULE_BYTES_MAX)));

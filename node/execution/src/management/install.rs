@@ -75,7 +75,12 @@ fn accept_module(call: &mut SystemCall<'_>, uploaded: &[u8]) -> Result<Module, R
 }
 
 /// The module on empty memories; then start function and `canister_init`.
-fn install_fresh(call: &mut SystemCall<'_>, draft: &mut Canister, module: &Module, argument: &[u8]) -> Result<(), Reject> {
+fn install_fresh(
+    call: &mut SystemCall<'_>,
+    draft: &mut Canister,
+    module: &Module,
+    argument: &[u8],
+) -> Result<(), Reject> {
     let heap = instantiate(call, draft, module)?;
     draft.code = Some(code(module, heap, PageTree::default(), 0));
     draft.certified_data.clear();
@@ -110,7 +115,12 @@ fn upgrade(
 
 /// Whether the upgrade keeps the heap. A canister whose heap is made to be kept is not upgraded unless the request says
 /// what becomes of it, so that no tool drops it unawares.
-fn keeps_heap(call: &SystemCall<'_>, draft: &Canister, module: &Module, flags: ic::UpgradeFlags) -> Result<bool, Reject> {
+fn keeps_heap(
+    call: &SystemCall<'_>,
+    draft: &Canister,
+    module: &Module,
+    flags: ic::UpgradeFlags,
+) -> Result<bool, Reject> {
     match flags.wasm_memory_persistence {
         Some(ic::WasmMemoryPersistence::Keep) if module.info.orthogonal_persistence => Ok(true),
         Some(ic::WasmMemoryPersistence::Keep) => Err(refusal::invalid_module(

@@ -76,9 +76,11 @@ impl Method {
 
     pub(crate) const fn callers(self) -> Callers {
         match self {
-            Self::CreateCanister | Self::CanisterInfo | Self::DepositCycles | Self::RawRand | Self::CanisterMetadata => {
-                Callers::Canisters
-            }
+            Self::CreateCanister
+            | Self::CanisterInfo
+            | Self::DepositCycles
+            | Self::RawRand
+            | Self::CanisterMetadata => Callers::Canisters,
             Self::FetchCanisterLogs => Callers::CanistersAndQueries,
             _ => Callers::All,
         }
@@ -183,7 +185,9 @@ fn target(known: Method, name: &str, argument: &[u8]) -> Result<Option<CanisterI
         Method::InstallCode => {
             codec::decode(name, argument).map(|(InstallTarget { canister_id, .. },)| Some(canister_id))
         }
-        Method::UploadChunk => codec::decode(name, argument).map(|(ChunkTarget { canister_id, .. },)| Some(canister_id)),
+        Method::UploadChunk => {
+            codec::decode(name, argument).map(|(ChunkTarget { canister_id, .. },)| Some(canister_id))
+        }
         _ => codec::decode(name, argument).map(|(Target { canister_id },)| Some(canister_id)),
     }
 }
@@ -193,8 +197,13 @@ fn not_offered(name: &str) -> Reject {
         "ecdsa_public_key" | "sign_with_ecdsa" | "schnorr_public_key" | "sign_with_schnorr" | "vetkd_public_key"
         | "vetkd_derive_key" => "this network holds no threshold keys for canisters",
         "http_request" | "flexible_http_request" => "canisters cannot make HTTP requests yet",
-        "take_canister_snapshot" | "load_canister_snapshot" | "list_canister_snapshots" | "delete_canister_snapshot"
-        | "read_canister_snapshot_metadata" | "read_canister_snapshot_data" | "upload_canister_snapshot_metadata"
+        "take_canister_snapshot"
+        | "load_canister_snapshot"
+        | "list_canister_snapshots"
+        | "delete_canister_snapshot"
+        | "read_canister_snapshot_metadata"
+        | "read_canister_snapshot_data"
+        | "upload_canister_snapshot_metadata"
         | "upload_canister_snapshot_data" => "there are no snapshots yet",
         "node_metrics_history" | "subnet_info" | "subnet_metrics" | "list_canisters" => {
             "ask the network's own interface under /api/mains/v1"

@@ -34,7 +34,8 @@ pub(crate) fn apply(before: &Settings, given: ic::CanisterSettings) -> Result<Se
         settings.reserved_cycles_limit = codec::cycles("reserved_cycles_limit", limit)?;
     }
     if let Some(minimum) = &given.minimum_incoming_canister_call_cycles {
-        settings.minimum_incoming_canister_call_cycles = codec::cycles("minimum_incoming_canister_call_cycles", minimum)?;
+        settings.minimum_incoming_canister_call_cycles =
+            codec::cycles("minimum_incoming_canister_call_cycles", minimum)?;
     }
     if let Some(visibility) = given.log_visibility {
         settings.log_visibility = match visibility {
@@ -133,13 +134,18 @@ fn list(set: &BTreeSet<Principal>) -> Vec<Principal> {
 
 fn environment(variables: Vec<ic::EnvironmentVariable>) -> Result<BTreeMap<String, String>, Reject> {
     if variables.len() > limits::ENVIRONMENT_VARIABLES_MAX {
-        return Err(refusal::payload(format!("There are at most {} environment variables.", limits::ENVIRONMENT_VARIABLES_MAX)));
+        return Err(refusal::payload(format!(
+            "There are at most {} environment variables.",
+            limits::ENVIRONMENT_VARIABLES_MAX
+        )));
     }
     let mut map = BTreeMap::new();
     for ic::EnvironmentVariable { name, value } in variables {
         if name.is_empty() || name.len().max(value.len()) > limits::ENVIRONMENT_VARIABLE_BYTES_MAX {
             let most = limits::ENVIRONMENT_VARIABLE_BYTES_MAX;
-            return Err(refusal::payload(format!("An environment variable's name has 1 to {most} bytes, its value up to {most}.")));
+            return Err(refusal::payload(format!(
+                "An environment variable's name has 1 to {most} bytes, its value up to {most}."
+            )));
         }
         if map.contains_key(&name) {
             return Err(refusal::payload(format!("The environment variable {name:?} is given twice.")));

@@ -135,7 +135,8 @@ pub(crate) fn status(state: &State, canister: &Canister) -> ic::CanisterStatusRe
 
 fn memory_metrics(canister: &Canister) -> ic::MemoryMetrics {
     let code = canister.code.as_ref();
-    let sections = code.map_or(0, |code| code.sections.iter().map(|(name, section)| name.len() + section.content.len()).sum());
+    let sections =
+        code.map_or(0, |code| code.sections.iter().map(|(name, section)| name.len() + section.content.len()).sum());
     ic::MemoryMetrics {
         wasm_memory_size: code.map_or(0, |code| code.heap.bytes).into(),
         stable_memory_size: code.map_or(0, |code| code.stable_pages * limits::WASM_PAGE_BYTES).into(),

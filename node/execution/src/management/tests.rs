@@ -13,13 +13,20 @@ use mains_types::{CanisterId, Cycles, ErrorCode, Principal, RejectCode, RequestI
 const MANAGEMENT: Principal = Principal::management_canister();
 
 fn create(bench: &mut Bench) -> CanisterId {
-    let args = ic::ProvisionalCreateCanisterWithCyclesArgs { amount: Some(Nat::from(10 * CREDIT)), ..Default::default() };
+    let args =
+        ic::ProvisionalCreateCanisterWithCyclesArgs { amount: Some(Nat::from(10 * CREDIT)), ..Default::default() };
     let reply = bench.manage(alice(), "provisional_create_canister_with_cycles", &args);
     decode::<CanisterIdRecord>(&reply).canister_id
 }
 
 fn install_args(canister_id: CanisterId, mode: CanisterInstallMode, module: &str) -> InstallCodeArgs {
-    InstallCodeArgs { mode, canister_id, wasm_module: module.into(), arg: b"arg".to_vec(), sender_canister_version: None }
+    InstallCodeArgs {
+        mode,
+        canister_id,
+        wasm_module: module.into(),
+        arg: b"arg".to_vec(),
+        sender_canister_version: None,
+    }
 }
 
 fn install(bench: &mut Bench, id: CanisterId, mode: CanisterInstallMode, module: &str) {
@@ -97,8 +104,20 @@ fn only_controllers_manage_a_canister() {
     let mut bench = Bench::new();
     let id = create(&mut bench);
     let record = CanisterIdRecord { canister_id: id };
-    for method in ["start_canister", "stop_canister", "delete_canister", "uninstall_code", "clear_chunk_store", "stored_chunks", "canister_status"] {
-        assert_eq!(bench.refused(bob(), method, &record).error_code, Some(ErrorCode::CanisterInvalidController), "{method}");
+    for method in [
+        "start_canister",
+        "stop_canister",
+        "delete_canister",
+        "uninstall_code",
+        "clear_chunk_store",
+        "stored_chunks",
+        "canister_status",
+    ] {
+        assert_eq!(
+            bench.refused(bob(), method, &record).error_code,
+            Some(ErrorCode::CanisterInvalidController),
+            "{method}"
+        );
         assert!(inspect(&bench.state, &bob(), method, &codec(&record)).is_err(), "{method}");
         assert!(inspect(&bench.state, &alice(), method, &codec(&record)).is_ok(), "{method}");
     }
@@ -121,7 +140,8 @@ fn settings_change_only_where_they_are_given() {
     };
     let args = ic::UpdateSettingsArgs { canister_id: id, settings, sender_canister_version: None };
     bench.manage(alice(), "update_settings", &args);
-    let mut second = ic::UpdateSettingsArgs { canister_id: id, settings: Default::default(), sender_canister_version: None };
+    let mut second =
+        ic::UpdateSettingsArgs { canister_id: id, settings: Default::default(), sender_canister_version: None };
     second.settings.freezing_threshold = Some(Nat::from(1u8));
     bench.manage(bob(), "update_settings", &second);
     let shown = status(&mut bench, id);
@@ -147,7 +167,10 @@ fn settings_that_do_not_fit_change_nothing() {
     ];
     for settings in bad {
         let args = ic::UpdateSettingsArgs { canister_id: id, settings, sender_canister_version: None };
-        assert_eq!(bench.refused(alice(), "update_settings", &args).error_code, Some(ErrorCode::InvalidManagementPayload));
+        assert_eq!(
+            bench.refused(alice(), "update_settings", &args).error_code,
+            Some(ErrorCode::InvalidManagementPayload)
+        );
     }
     assert_eq!(status(&mut bench, id).version, 0);
 }
@@ -248,7 +271,8 @@ fn a_module_is_put_together_from_chunks() {
         let args = ic::UploadChunkArgs { canister_id: id, chunk: chunk.into() };
         hashes.push(decode::<ic::ChunkHash>(&bench.manage(alice(), "upload_chunk", &args)));
     }
-    let stored: Vec<ic::ChunkHash> = decode(&bench.manage(alice(), "stored_chunks", &CanisterIdRecord { canister_id: id }));
+    let stored: Vec<ic::ChunkHash> =
+        decode(&bench.manage(alice(), "stored_chunks", &CanisterIdRecord { canister_id: id }));
     assert_eq!(stored.len(), 2);
     let mut args = ic::InstallChunkedCodeArgs {
         mode: CanisterInstallMode::Install,
@@ -373,7 +397,8 @@ fn logs_are_for_those_who_may_read_them() {
     let all = ic::FetchCanisterLogsArgs { canister_id: id, filter: None };
     let logs: ic::FetchCanisterLogsResult =
         decode(&bench.query(alice(), MANAGEMENT, "fetch_canister_logs", &all).unwrap());
-    let lines: Vec<_> = logs.canister_log_records.iter().map(|record| (record.idx, record.content.as_slice())).collect();
+    let lines: Vec<_> =
+        logs.canister_log_records.iter().map(|record| (record.idx, record.content.as_slice())).collect();
     assert_eq!(lines, [(0, &b"start"[..]), (1, b"init")]);
     let second = ic::CanisterLogFilter::ByIdx { start: 1, end: 9 };
     let filtered = ic::FetchCanisterLogsArgs { canister_id: id, filter: Some(second) };
@@ -392,7 +417,7 @@ fn metadata_and_metrics_are_told() {
     bench.state.ledger.charge(&id, Resource::IngressMessages, 1).unwrap();
     let metrics: ic::CanisterMetricsResult =
         decode(&bench.manage(alice(), "canister_metrics", &CanisterIdRecord { canister_id: id }));
-    assert!(metrics.cycles_consumed.ingress_induction > Nat::from(0u8));
+    assert!(metrics.cycles_consumed.ingress_induction > 0u8);
     let args = ic::CanisterMetadataArgs { canister_id: id, name: "text".into() };
     let refused = bench.call_from(id, 0, MANAGEMENT, "canister_metadata", &args);
     assert!(matches!(refused, Outcome::Reject(_)), "a private section is for controllers");

@@ -143,7 +143,9 @@ impl SystemApi {
         let liquid = self.liquid();
         let call = self.call_begun(function)?;
         if amount > liquid {
-            return Err(Trap::Contract(format!("ic0.{function}: {amount} cycles are more than the {liquid} that can be spent")));
+            return Err(Trap::Contract(format!(
+                "ic0.{function}: {amount} cycles are more than the {liquid} that can be spent"
+            )));
         }
         call.cycles = call.cycles.saturating_add(amount);
         self.balance = self.balance.saturating_sub(amount);

@@ -11,7 +11,13 @@ const UNKNOWN_KEY: u32 = 2;
 
 impl SystemApi {
     /// What a call costs beyond the cycles attached: its fee and what is set aside for its response.
-    pub fn cost_call(&mut self, heap: &mut [u8], method_name_size: u64, payload_size: u64, dst: u64) -> Result<(), Trap> {
+    pub fn cost_call(
+        &mut self,
+        heap: &mut [u8],
+        method_name_size: u64,
+        payload_size: u64,
+        dst: u64,
+    ) -> Result<(), Trap> {
         self.enter("cost_call", Modes::EVERYWHERE)?;
         let prices = self.inputs.prices;
         let fee = prices.fee(method_name_size.saturating_add(payload_size));
@@ -37,7 +43,14 @@ impl SystemApi {
     }
 
     /// What a threshold ECDSA signature costs: this subnet has no such key.
-    pub fn cost_sign_with_ecdsa(&mut self, heap: &mut [u8], src: u64, size: u64, curve: u32, _dst: u64) -> Result<u32, Trap> {
+    pub fn cost_sign_with_ecdsa(
+        &mut self,
+        heap: &mut [u8],
+        src: u64,
+        size: u64,
+        curve: u32,
+        _dst: u64,
+    ) -> Result<u32, Trap> {
         self.enter("cost_sign_with_ecdsa", Modes::EVERYWHERE)?;
         key_price(heap, src, size, curve == 0)
     }
@@ -56,7 +69,14 @@ impl SystemApi {
     }
 
     /// What a verifiably encrypted key costs: this subnet has no such key.
-    pub fn cost_vetkd_derive_key(&mut self, heap: &mut [u8], src: u64, size: u64, curve: u32, _dst: u64) -> Result<u32, Trap> {
+    pub fn cost_vetkd_derive_key(
+        &mut self,
+        heap: &mut [u8],
+        src: u64,
+        size: u64,
+        curve: u32,
+        _dst: u64,
+    ) -> Result<u32, Trap> {
         self.enter("cost_vetkd_derive_key", Modes::EVERYWHERE)?;
         key_price(heap, src, size, curve == 0)
     }

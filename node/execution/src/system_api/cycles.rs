@@ -96,6 +96,7 @@ impl SystemApi {
 
 /// An amount as a 64-bit word; the 64-bit functions trap beyond.
 fn word(function: &'static str, amount: Cycles) -> Result<u64, Trap> {
-    u64::try_from(amount.get())
-        .map_err(|_| Trap::Contract(format!("ic0.{function}: {amount} cycles do not fit in 64 bits, use ic0.{function}128")))
+    u64::try_from(amount.get()).map_err(|_| {
+        Trap::Contract(format!("ic0.{function}: {amount} cycles do not fit in 64 bits, use ic0.{function}128"))
+    })
 }

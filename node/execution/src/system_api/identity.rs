@@ -133,7 +133,10 @@ impl SystemApi {
     fn variable_name(&self, function: &'static str, index: u64) -> Result<&str, Trap> {
         let variables = &self.inputs.canister.settings.environment_variables;
         usize::try_from(index).ok().and_then(|index| variables.keys().nth(index)).map(String::as_str).ok_or_else(|| {
-            Trap::Contract(format!("ic0.{function}: index {index}, but there are {} environment variables", variables.len()))
+            Trap::Contract(format!(
+                "ic0.{function}: index {index}, but there are {} environment variables",
+                variables.len()
+            ))
         })
     }
 

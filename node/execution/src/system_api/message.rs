@@ -61,7 +61,13 @@ impl SystemApi {
     }
 
     /// Copies a part of the principal that signed the information about the caller: of nothing.
-    pub fn msg_caller_info_signer_copy(&mut self, heap: &mut [u8], dst: u64, offset: u64, size: u64) -> Result<(), Trap> {
+    pub fn msg_caller_info_signer_copy(
+        &mut self,
+        heap: &mut [u8],
+        dst: u64,
+        offset: u64,
+        size: u64,
+    ) -> Result<(), Trap> {
         self.enter("msg_caller_info_signer_copy", Modes::NOT_START)?;
         heap::copy("msg_caller_info_signer_copy", heap, dst, &[], offset, size)
     }

@@ -111,7 +111,7 @@ impl Modes {
     /// Everywhere.
     pub const EVERYWHERE: Self = Self(u16::MAX);
     /// Everywhere but in the start function (`*`).
-    pub const NOT_START: Self = Self(u16::MAX & !Self::S.0);
+    pub const NOT_START: Self = Self(!Self::S.0);
     /// Where there is an argument.
     pub const ARGUMENT: Self =
         Self::I.or(Self::U).or(Self::RQ).or(Self::NRQ).or(Self::TQ).or(Self::CQ).or(Self::RY).or(Self::CRY).or(Self::F);
@@ -120,8 +120,15 @@ impl Modes {
     /// Where a reject message is known.
     pub const REJECT_MESSAGE: Self = Self::RT.or(Self::CRT);
     /// Where a call can be answered.
-    pub const ANSWER: Self =
-        Self::U.or(Self::RQ).or(Self::NRQ).or(Self::TQ).or(Self::CQ).or(Self::RY).or(Self::RT).or(Self::CRY).or(Self::CRT);
+    pub const ANSWER: Self = Self::U
+        .or(Self::RQ)
+        .or(Self::NRQ)
+        .or(Self::TQ)
+        .or(Self::CQ)
+        .or(Self::RY)
+        .or(Self::RT)
+        .or(Self::CRY)
+        .or(Self::CRT);
     /// Where the deadline of the call at work is known.
     pub const DEADLINE: Self =
         Self::U.or(Self::RQ).or(Self::NRQ).or(Self::CQ).or(Self::RY).or(Self::RT).or(Self::CRY).or(Self::CRT);
@@ -132,13 +139,15 @@ impl Modes {
     /// Where cycles can be given to a call.
     pub const CYCLES_ADD: Self = Self::U.or(Self::RY).or(Self::RT).or(Self::T);
     /// Where cycles can be burned.
-    pub const CYCLES_BURN: Self = Self::I.or(Self::G).or(Self::U).or(Self::RQ).or(Self::RY).or(Self::RT).or(Self::C).or(Self::T);
+    pub const CYCLES_BURN: Self =
+        Self::I.or(Self::G).or(Self::U).or(Self::RQ).or(Self::RY).or(Self::RT).or(Self::C).or(Self::T);
     /// Where ingress is inspected.
     pub const INSPECT: Self = Self::F;
     /// Where calls can be made.
     pub const CALL: Self = Self::U.or(Self::CQ).or(Self::RY).or(Self::RT).or(Self::CRY).or(Self::CRT).or(Self::T);
     /// Where the root key may be read.
-    pub const ROOT_KEY: Self = Self::I.or(Self::G).or(Self::U).or(Self::RQ).or(Self::RY).or(Self::RT).or(Self::C).or(Self::T);
+    pub const ROOT_KEY: Self =
+        Self::I.or(Self::G).or(Self::U).or(Self::RQ).or(Self::RY).or(Self::RT).or(Self::C).or(Self::T);
     /// Where certified data can be set.
     pub const CERTIFY: Self = Self::I.or(Self::G).or(Self::U).or(Self::RY).or(Self::RT).or(Self::T);
     /// Where a certificate can be read.

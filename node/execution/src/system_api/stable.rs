@@ -60,9 +60,10 @@ impl Overlay {
             let count = source.len().min(PAGE_BYTES - within);
             let (part, rest) = source.split_at(count);
             let base = &self.base;
-            let page = self.dirty.entry(index).or_insert_with(|| {
-                Box::new(base.get(index).map_or([0; PAGE_BYTES], |page| **page))
-            });
+            let page = self
+                .dirty
+                .entry(index)
+                .or_insert_with(|| Box::new(base.get(index).map_or([0; PAGE_BYTES], |page| **page)));
             page[within..within + count].copy_from_slice(part);
             source = rest;
             offset += count as u64;
@@ -145,7 +146,9 @@ impl SystemApi {
 
     fn require_32(&self, function: &'static str) -> Result<(), Trap> {
         if self.stable.pages > PAGES_MAX_32 {
-            return Err(Trap::Contract(format!("ic0.{function}: stable memory is larger than 4 GiB, use ic0.stable64_*")));
+            return Err(Trap::Contract(format!(
+                "ic0.{function}: stable memory is larger than 4 GiB, use ic0.stable64_*"
+            )));
         }
         Ok(())
     }
@@ -160,7 +163,14 @@ impl SystemApi {
         Ok(())
     }
 
-    fn read_stable(&mut self, function: &'static str, heap: &mut [u8], dst: u64, offset: u64, size: u64) -> Result<(), Trap> {
+    fn read_stable(
+        &mut self,
+        function: &'static str,
+        heap: &mut [u8],
+        dst: u64,
+        offset: u64,
+        size: u64,
+    ) -> Result<(), Trap> {
         self.require_stable(function, offset, size)?;
         let target = heap::window(heap, dst, size)?;
         self.charge_bytes(size)?;
@@ -168,7 +178,14 @@ impl SystemApi {
         Ok(())
     }
 
-    fn write_stable(&mut self, function: &'static str, heap: &mut [u8], offset: u64, src: u64, size: u64) -> Result<(), Trap> {
+    fn write_stable(
+        &mut self,
+        function: &'static str,
+        heap: &mut [u8],
+        offset: u64,
+        src: u64,
+        size: u64,
+    ) -> Result<(), Trap> {
         self.require_stable(function, offset, size)?;
         let source = heap::read(heap, src, size)?;
         self.charge_bytes(size)?;

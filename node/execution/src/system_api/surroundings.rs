@@ -93,10 +93,9 @@ impl SystemApi {
     }
 
     fn certificate(&self, function: &'static str) -> Result<&[u8], Trap> {
-        self.inputs
-            .certificate
-            .as_deref()
-            .ok_or_else(|| Trap::Contract(format!("ic0.{function}: there is no certificate, ask ic0.data_certificate_present")))
+        self.inputs.certificate.as_deref().ok_or_else(|| {
+            Trap::Contract(format!("ic0.{function}: there is no certificate, ask ic0.data_certificate_present"))
+        })
     }
 
     fn print(&mut self, line: Vec<u8>) {

@@ -217,7 +217,11 @@ fn a_pointer_outside_the_heap_traps_also_when_its_end_overflows() {
         assert_eq!(write, Err(Trap::HeapOutOfBounds), "{dst} {size}");
         assert_eq!(api.msg_cycles_available128(&mut heap, dst.max(49)), Err(Trap::HeapOutOfBounds));
     }
-    assert_eq!(api(Mode::Update).msg_arg_data_copy(&mut heap, 64, 0, 0), Ok(()), "an empty copy to the very end is fine");
+    assert_eq!(
+        api(Mode::Update).msg_arg_data_copy(&mut heap, 64, 0, 0),
+        Ok(()),
+        "an empty copy to the very end is fine"
+    );
 }
 
 #[test]

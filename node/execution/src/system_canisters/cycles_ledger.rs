@@ -83,7 +83,8 @@ where
 
 fn transfer(call: &mut SystemCall<'_>, args: TransferArg) -> Result<Nat, TransferError> {
     check_fee(args.fee.as_ref()).map_err(|expected_fee| TransferError::BadFee { expected_fee })?;
-    check_memo(args.memo.as_ref()).map_err(|message| TransferError::GenericError { error_code: Nat::from(1u8), message })?;
+    check_memo(args.memo.as_ref())
+        .map_err(|message| TransferError::GenericError { error_code: Nat::from(1u8), message })?;
     let transaction = begin(call, args.created_at_time).map_err(|error| match error {
         NotDone::TooOld => TransferError::TooOld,
         NotDone::CreatedInFuture => TransferError::CreatedInFuture { ledger_time: call.state.time.get() },

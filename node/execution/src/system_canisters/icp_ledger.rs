@@ -75,9 +75,9 @@ pub(super) fn call(call: &mut SystemCall<'_>) -> Option<Result<Vec<u8>, Reject>>
             let to = account_bytes(&args)?;
             Ok(codec::encode(&transfer(call, &args, to)))
         })),
-        "icrc1_transfer" => Some(
-            codec::decode(call.method, call.argument).map(|(args,)| codec::encode(&icrc1_transfer(call, args))),
-        ),
+        "icrc1_transfer" => {
+            Some(codec::decode(call.method, call.argument).map(|(args,)| codec::encode(&icrc1_transfer(call, args))))
+        }
         _ => None,
     }
 }
@@ -184,7 +184,9 @@ fn number(bytes: &[u8]) -> u64 {
 fn account_bytes(args: &TransferArgs) -> Result<AccountIdentifier, Reject> {
     let account = AccountIdentifier::try_from(args.to.as_slice()).ok();
     account.filter(|account| account[..4] == checksum(&account[4..])).ok_or_else(|| {
-        crate::management::refusal::payload("The account identifier in the field to is not valid: 4 bytes of CRC-32, then 28 bytes.")
+        crate::management::refusal::payload(
+            "The account identifier in the field to is not valid: 4 bytes of CRC-32, then 28 bytes.",
+        )
     })
 }
 

@@ -46,7 +46,10 @@ pub(super) fn query(
             codec::encode(&token.standards.iter().map(|(name, url)| Standard { name, url }).collect::<Vec<_>>())
         }
         "icrc1_balance_of" => {
-            return Some(codec::decode::<(IcrcAccount,)>(method, argument).map(|(account,)| codec::encode(&Nat::from(balance(member(account))))));
+            return Some(
+                codec::decode::<(IcrcAccount,)>(method, argument)
+                    .map(|(account,)| codec::encode(&Nat::from(balance(member(account))))),
+            );
         }
         _ => return None,
     }))

@@ -80,7 +80,14 @@ fn account(owner: Principal) -> IcrcAccount {
 }
 
 fn transfer_arg(to: Principal, amount: u128) -> TransferArg {
-    TransferArg { from_subaccount: None, to: account(to), fee: None, created_at_time: None, memo: None, amount: amount.into() }
+    TransferArg {
+        from_subaccount: None,
+        to: account(to),
+        fee: None,
+        created_at_time: None,
+        memo: None,
+        amount: amount.into(),
+    }
 }
 
 fn balance(bench: &Bench, owner: Principal) -> u128 {
@@ -227,7 +234,10 @@ fn a_canister_that_cannot_be_created_costs_nothing() {
         let outcome = create(&mut bench, &CreateArgs { creation_args, ..create_args(2 * CREDIT) });
         assert!(matches!(outcome, Err(CreateError::FailedToCreate { .. })), "{outcome:?}");
     }
-    assert!(matches!(create(&mut bench, &create_args(1)), Err(CreateError::FailedToCreate { .. })), "less than creation");
+    assert!(
+        matches!(create(&mut bench, &create_args(1)), Err(CreateError::FailedToCreate { .. })),
+        "less than creation"
+    );
     let poor = create(&mut bench, &create_args(2_000 * CREDIT));
     assert_eq!(poor, Err(CreateError::InsufficientFunds { balance: (1_000 * CREDIT).into() }));
     assert_eq!(balance(&bench, alice()), 1_000 * CREDIT);
@@ -258,7 +268,7 @@ fn cycles_go_to_a_canister_and_come_back() {
     let arg = Deposit { to: account(bob()) };
     let deposited: Deposited = decode(&reply(bench.call_from(id, CREDIT, cycles_ledger_id(), "deposit", &arg)));
     assert_eq!((deposited.balance, balance(&bench, bob())), (CREDIT.into(), CREDIT));
-    assert!(deposited.block_index > Nat::from(0u8));
+    assert!(deposited.block_index > 0u8);
     assert!(matches!(bench.call(bob(), cycles_ledger_id(), "deposit", &arg), Outcome::Reject(_)));
 }
 

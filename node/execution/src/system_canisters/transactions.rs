@@ -71,7 +71,8 @@ impl Transaction {
 }
 
 fn duplicate(value: &[u8]) -> NotDone {
-    let (block, canister) = value.split_first_chunk().map_or((0, &[][..]), |(block, rest)| (u64::from_be_bytes(*block), rest));
+    let (block, canister) =
+        value.split_first_chunk().map_or((0, &[][..]), |(block, rest)| (u64::from_be_bytes(*block), rest));
     let canister = (!canister.is_empty()).then(|| Principal::try_from_slice(canister).ok()).flatten();
     NotDone::Duplicate { block, canister }
 }

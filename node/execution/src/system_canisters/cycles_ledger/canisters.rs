@@ -93,7 +93,9 @@ fn check_subnet(state: &State, selection: Option<SubnetSelection>) -> Result<(),
         None | Some(SubnetSelection::Filter { subnet_type: None }) => Ok(()),
         Some(SubnetSelection::Subnet { subnet }) if subnet == state.subnet.id => Ok(()),
         Some(SubnetSelection::Filter { subnet_type: Some(kind) }) if kind == "application" => Ok(()),
-        Some(SubnetSelection::Subnet { subnet }) => Err(refusal::payload(format!("This network has no subnet {subnet}."))),
+        Some(SubnetSelection::Subnet { subnet }) => {
+            Err(refusal::payload(format!("This network has no subnet {subnet}.")))
+        }
         Some(SubnetSelection::Filter { subnet_type: Some(kind) }) => {
             Err(refusal::payload(format!("This network has no subnet of type {kind:?}.")))
         }
