@@ -1,12 +1,9 @@
 //! The newest certified heights, for plots and block lists. A convenience of this gateway: nothing depends on it.
 
-use mains_replica::View;
+use mains_replica::ReplicaHandle;
+use mains_types::Height;
 use serde::Serialize;
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-};
-use tokio::sync::watch;
+use std::{collections::VecDeque, sync::Mutex};
 
 /// Heights kept: two minutes at two blocks per second.
 const HEIGHTS_MAX: usize = 240;
@@ -29,21 +26,18 @@ pub(crate) struct CertifiedHeight {
 pub(crate) struct History(Mutex<VecDeque<CertifiedHeight>>);
 
 impl History {
-    /// Collects until the replica stops.
-    pub(crate) async fn follow(&self, mut views: watch::Receiver<Option<Arc<View>>>) {
+    /// Collects for as long as it is polled.
+    pub(crate) async fn follow(&self, replica: ReplicaHandle) {
+        let mut seen = Height::ZERO;
         loop {
-            let view = views.borrow_and_update().clone();
-            if let Some(view) = view {
-                self.push(CertifiedHeight {
-                    height: view.height().get(),
-                    time_nanos: view.time().get(),
-                    state_root: hex::encode(view.root),
-                    signature: hex::encode(view.signature),
-                });
-            }
-            if views.changed().await.is_err() {
-                return;
-            }
+            let view = replica.view_above(seen).await;
+            seen = view.height();
+            self.push(CertifiedHeight {
+                height: seen.get(),
+                time_nanos: view.time().get(),
+                state_root: hex::encode(view.root),
+                signature: hex::encode(view.signature),
+            });
         }
     }
 

@@ -66,12 +66,12 @@ async fn call_and_wait(
     };
     let outcome = tokio::time::timeout(gateway.config.call_wait(), gateway.replica.outcome(&request_id)).await;
     Ok(match outcome {
-        Ok(Some(view)) => {
+        Ok(view) => {
             let path = vec![b"request_status".to_vec(), request_id.0.to_vec()];
             cbor(mains_wire::call_replied(&view.certificate(&[path])))
         }
         // The call is in the pool all the same: the client polls read_state, here or at another replica.
-        Ok(None) | Err(_) => StatusCode::ACCEPTED.into_response(),
+        Err(_) => StatusCode::ACCEPTED.into_response(),
     })
 }
 

@@ -57,7 +57,7 @@ pub async fn serve(
     let (stop, mut stopped) = watch::channel(false);
     let watcher = tokio::spawn({
         let gateway = gateway.clone();
-        async move { gateway.history.follow(gateway.replica.subscribe()).await }
+        async move { gateway.history.follow(gateway.replica.clone()).await }
     });
     let serving = axum::serve(listener, routes(gateway)).with_graceful_shutdown(async move {
         shutdown.await;

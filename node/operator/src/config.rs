@@ -26,7 +26,7 @@ pub struct Config {
     pub mdns: bool,
     /// Threads that answer queries. Default: 2.
     pub query_threads: usize,
-    /// What is logged (`info`, `debug`, or a filter such as `info,mains_replica=debug`). Default `info`.
+    /// What is logged (`info`, `debug`, or a filter such as `info,mains_replica=debug`). Default `info`, libraries `warn`.
     pub log: String,
 }
 
@@ -38,7 +38,7 @@ impl Default for Config {
             bootstrap: Vec::new(),
             mdns: true,
             query_threads: 2,
-            log: "info".into(),
+            log: "info,commonware_consensus=warn,commonware_runtime=warn,libp2p=warn".into(),
         }
     }
 }
@@ -80,8 +80,9 @@ impl Config {
         let addresses = |field: &str, list: Vec<String>| {
             list.into_iter()
                 .map(|text| {
-                    text.parse::<Multiaddr>()
-                        .map_err(|error| format!("{field}: `{text}` is no multiaddr ({error}); write e.g. /ip4/0.0.0.0/tcp/4951"))
+                    text.parse::<Multiaddr>().map_err(|error| {
+                        format!("{field}: `{text}` is no multiaddr ({error}); write e.g. /ip4/0.0.0.0/tcp/4951")
+                    })
                 })
                 .collect::<Result<Vec<_>, _>>()
         };
@@ -89,7 +90,10 @@ impl Config {
             return Err(format!("query_threads: {} is not between 1 and 64", self.query_threads));
         }
         Ok(NodeConfig {
-            api: self.api.parse().map_err(|_| format!("api: `{}` is no address; write e.g. 127.0.0.1:4950", self.api))?,
+            api: self
+                .api
+                .parse()
+                .map_err(|_| format!("api: `{}` is no address; write e.g. 127.0.0.1:4950", self.api))?,
             listen: addresses("listen", self.listen)?,
             bootstrap: addresses("bootstrap", self.bootstrap)?,
             mdns: self.mdns,

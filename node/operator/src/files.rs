@@ -54,8 +54,10 @@ impl NodeDir {
     pub fn read_genesis(&self) -> Result<(Genesis, [u8; 32]), OperatorError> {
         let path = self.genesis();
         let bytes = std::fs::read(&path).map_err(|source| OperatorError::file("read", &path, source))?;
-        let genesis = mains_wire::decode::<Genesis>(&bytes)
-            .map_err(|error| OperatorError::Genesis { path: path.clone(), reason: format!("no genesis file ({error})") })?;
+        let genesis = mains_wire::decode::<Genesis>(&bytes).map_err(|error| OperatorError::Genesis {
+            path: path.clone(),
+            reason: format!("no genesis file ({error})"),
+        })?;
         genesis.check().map_err(|reason| OperatorError::Genesis { path, reason })?;
         Ok((genesis, *blake3::hash(&bytes).as_bytes()))
     }

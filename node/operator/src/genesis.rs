@@ -58,10 +58,7 @@ pub fn create_testnet(dir: &Path, options: &TestnetOptions) -> Result<TestnetFil
         network: options.network.clone(),
         kind: NetworkKind::Test,
         time: now(),
-        nodes: keys
-            .iter()
-            .map(|key| GenesisNode { public_key: key.public(), operator: key.node_id() })
-            .collect(),
+        nodes: keys.iter().map(|key| GenesisNode { public_key: key.public(), operator: key.node_id() }).collect(),
         chain_key_origin: ChainKeyOrigin::TrustedDealer,
         chain_key: sharing.public_key().to_vec(),
         chain_key_sharing: sharing.encode(),
@@ -94,7 +91,9 @@ pub fn create_testnet(dir: &Path, options: &TestnetOptions) -> Result<TestnetFil
                 .zip(&keys)
                 .enumerate()
                 .filter(|(other, _)| *other != index)
-                .map(|(_, (port, key))| format!("/ip4/127.0.0.1/tcp/{port}/p2p/{}", mains_network::peer_id(&key.public())))
+                .map(|(_, (port, key))| {
+                    format!("/ip4/127.0.0.1/tcp/{port}/p2p/{}", mains_network::peer_id(&key.public()))
+                })
                 .collect(),
             mdns: false,
             ..Config::default()

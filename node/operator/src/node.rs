@@ -59,8 +59,7 @@ pub fn run(dir: &Path) -> Result<(), OperatorError> {
     telemetry::exit_on_panic();
     let prepared = prepare(dir, config)?;
     let storage = prepared.data.chain();
-    let runtime_config =
-        runtime::Config::new().with_worker_threads(RUNTIME_THREADS).with_storage_directory(storage);
+    let runtime_config = runtime::Config::new().with_worker_threads(RUNTIME_THREADS).with_storage_directory(storage);
     runtime::Runner::new(runtime_config).start(|context| serve(context, prepared))
 }
 
@@ -127,7 +126,8 @@ async fn start_replica(context: &runtime::Context, node: &Prepared) -> Result<Re
     .map_err(|error| OperatorError::Network(error.to_string()))?;
     oracle.track(0, members);
     let channels = channels::all().into_iter().map(|(channel, quota)| network.register(channel, quota)).collect();
-    let engine = WasmtimeEngine::new(Some(node.data.modules())).map_err(|error| OperatorError::Network(error.to_string()))?;
+    let engine =
+        WasmtimeEngine::new(Some(node.data.modules())).map_err(|error| OperatorError::Network(error.to_string()))?;
     let observer = HistoryWriter::start(History::open(&node.data.history())?);
     let running = mains_replica::start(
         context.child("replica"),

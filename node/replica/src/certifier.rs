@@ -167,9 +167,8 @@ where
         match message {
             Message::Partial(partial) if partial.height <= self.certified => {
                 // The peer is behind: the newest certificate serves it better than our partial of then.
-                if let Some(view) = self.inner.views.borrow().clone() {
-                    let certificate =
-                        Certificate { height: view.height(), root: view.root, signature: view.signature };
+                if let Some(view) = self.inner.views.newest() {
+                    let certificate = Certificate { height: view.height(), root: view.root, signature: view.signature };
                     self.sender.send(Recipients::One(from), Message::Certificate(certificate).encode(), false);
                 }
             }
@@ -221,11 +220,11 @@ where
         self.early = self.early.split_off(&above);
         self.collector.forget_below(above);
         self.inner.certified(certificate);
-        self.inner.views.send_replace(Some(Arc::new(View {
+        self.inner.views.publish(View {
             state: sealed.state,
             root: certificate.root,
             signature: certificate.signature,
-        })));
+        });
     }
 }
 

@@ -198,6 +198,7 @@ fn decode(inner: &Inner, block: &Block) -> mains_execution::Block {
         time: block.time(),
         digest: block.digest_bytes(),
         proposer: block.proposer(),
+        certified: block.certified(),
         randomness: block.randomness(),
         calls,
     }

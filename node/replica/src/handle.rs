@@ -3,10 +3,10 @@
 use crate::{
     pool::{Pool, PoolFull},
     threads::{Busy, Threads},
-    view::View,
+    view::{View, Views},
 };
-use mains_crypto::{NodeKey, VerifiedCall, VerifiedQuery, VerifiedReadState};
 use mains_consensus::{Block, Certificate};
+use mains_crypto::{NodeKey, VerifiedCall, VerifiedQuery, VerifiedReadState};
 use mains_execution::engine::Engine;
 use mains_state::{IngressStatus, State};
 use mains_types::{CanisterId, Height, NodeId, Principal, Reject, RequestId, SubnetId, UnixNanos, limits};
@@ -18,7 +18,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 /// Who this replica is.
 #[derive(Clone, Debug)]
@@ -158,7 +158,7 @@ pub(crate) struct Inner {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) queries: Threads,
-    pub(crate) views: watch::Sender<Option<Arc<View>>>,
+    pub(crate) views: Views,
     pub(crate) finalized: AtomicU64,
     pub(crate) executed: AtomicU64,
     pub(crate) latest: Mutex<Option<State>>,
@@ -228,17 +228,12 @@ impl ReplicaHandle {
 
     /// The newest certified version.
     pub fn view(&self) -> Option<Arc<View>> {
-        self.0.views.borrow().clone()
+        self.0.views.newest()
     }
 
-    /// Follows the certified versions; intermediate ones may be skipped.
-    pub fn subscribe(&self) -> watch::Receiver<Option<Arc<View>>> {
-        self.0.views.subscribe()
-    }
-
-    /// Lets the process around the replica add what only it knows. The first call counts.
-    pub fn surround(&self, surroundings: Surroundings) {
-        let _ = self.0.surroundings.set(surroundings);
+    /// Waits for a certified version above `height`; versions in between may be skipped.
+    pub async fn view_above(&self, height: Height) -> Arc<View> {
+        self.0.views.above(height).await
     }
 
     /// How this replica is doing.
@@ -317,8 +312,11 @@ impl ReplicaHandle {
                     method: query.method_name().to_owned(),
                     argument: query.argument().to_vec(),
                 };
-                let certificate =
-                    view.certificate(&[vec![b"canister".to_vec(), input.canister_id.as_slice().to_vec(), b"certified_data".to_vec()]]);
+                let certificate = view.certificate(&[vec![
+                    b"canister".to_vec(),
+                    input.canister_id.as_slice().to_vec(),
+                    b"certified_data".to_vec(),
+                ]]);
                 mains_execution::query(&*engine, &view.state, Some(&certificate), &input)
             })
             .await?;
@@ -342,19 +340,14 @@ impl ReplicaHandle {
     }
 
     /// Waits for a certified version in which the request has ended. Waits for ever if it never does: add a timeout.
-    /// `None` once the replica has stopped.
-    pub async fn outcome(&self, id: &RequestId) -> Option<Arc<View>> {
-        let mut views = self.subscribe();
+    pub async fn outcome(&self, id: &RequestId) -> Arc<View> {
+        let mut seen = Height::ZERO;
         loop {
-            if let Some(view) = views.borrow_and_update().clone()
-                && matches!(
-                    view.state.ingress_status(id),
-                    Some(IngressStatus::Replied(_) | IngressStatus::Rejected(_) | IngressStatus::Done)
-                )
-            {
-                return Some(view);
+            let view = self.view_above(seen).await;
+            if view.state.ingress_status(id).is_some_and(IngressStatus::is_final) {
+                return view;
             }
-            views.changed().await.ok()?;
+            seen = view.height();
         }
     }
 
@@ -389,7 +382,12 @@ impl From<PoolFull> for SubmitError {
 }
 
 /// Management calls are sent to the canister they are about (or to any id, when they create one), all others to their callee.
-fn check_effective(callee: CanisterId, method: &str, argument: &[u8], effective: CanisterId) -> Result<(), SubmitError> {
+fn check_effective(
+    callee: CanisterId,
+    method: &str,
+    argument: &[u8],
+    effective: CanisterId,
+) -> Result<(), SubmitError> {
     let fits = if callee == Principal::management_canister() {
         match mains_execution::management::ingress_target(method, argument) {
             Ok(Some(target)) => target == effective,

@@ -72,9 +72,10 @@ impl<E: Clock> Proposer<E> {
                 return;
             }
             // Queued messages or a due timer need a block as much as a client does.
-            let due = self.inner.latest_executed(parent.height()).and_then(|state| {
-                if state.has_work() { Some(now) } else { state.next_timer() }
-            });
+            let due = self
+                .inner
+                .latest_executed(parent.height())
+                .and_then(|state| if state.has_work() { Some(now) } else { state.next_timer() });
             if !full && due.is_some_and(|due| due <= now) {
                 return;
             }
@@ -99,7 +100,10 @@ impl<E: Clock> Payloads for Proposer<E> {
         let taken = self.inner.taken(pending);
         self.work(parent, &taken).await;
         let time = self.now().max(UnixNanos(parent.time().get() + 1));
-        let certificate = self.inner.newest_certificate().filter(|certificate| certificate.height > parent.certified() && certificate.height <= parent.height());
+        let certificate = self
+            .inner
+            .newest_certificate()
+            .filter(|certificate| certificate.height > parent.certified() && certificate.height <= parent.height());
         let certified = certificate.as_ref().map_or(parent.certified(), |certificate| certificate.height);
         let distance = parent.height().next().get() - certified.get();
         let ingress = if distance > limits::CERTIFICATION_DISTANCE_MAX {
@@ -127,10 +131,10 @@ impl<E: Clock> Payloads for Proposer<E> {
                     Err(error) => return Verdict::Invalid(error.to_string()),
                 },
                 None => {
-                    let checked = Envelope::from_bytes(raw.clone())
-                        .map_err(|error| error.to_string())
-                        .and_then(|envelope| {
-                            mains_crypto::verify_call_at_block(envelope, block.time()).map_err(|error| error.to_string())
+                    let checked =
+                        Envelope::from_bytes(raw.clone()).map_err(|error| error.to_string()).and_then(|envelope| {
+                            mains_crypto::verify_call_at_block(envelope, block.time())
+                                .map_err(|error| error.to_string())
                         });
                     match checked {
                         Ok(call) => call.request_id(),

@@ -8,6 +8,7 @@ use crate::{
     proposer::Proposer,
     spread,
     threads::{Threads, Waiting},
+    view::Views,
 };
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
@@ -22,7 +23,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, atomic::AtomicU64},
     time::{Duration, UNIX_EPOCH},
 };
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 
 /// Finalized blocks that wait to be executed: consensus stops delivering beyond it.
 const DELIVERIES_MAX: usize = 16;
@@ -140,7 +141,7 @@ where
         engine: config.engine,
         pool: Arc::new(Pool::new()),
         queries: Threads::start("query", config.query_threads, config.waiting),
-        views: watch::Sender::new(None),
+        views: Views::default(),
         finalized: AtomicU64::new(state.height.get()),
         executed: AtomicU64::new(state.height.get()),
         latest: Mutex::new(None),

@@ -49,6 +49,16 @@ impl IngressStatus {
     }
 }
 
+impl IngressStatus {
+    /// Whether nothing more will happen to the request.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Received | Self::Processing => false,
+            Self::Replied(_) | Self::Rejected(_) | Self::Done => true,
+        }
+    }
+}
+
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IngressEntry {
@@ -100,12 +110,13 @@ impl IngressHistory {
 
     /// Remembers a request, or what is new about it; `now` is the block's time.
     pub(crate) fn put(&mut self, id: RequestId, mut entry: IngressEntry, now: UnixNanos) {
-        self.take(&id);
         if entry.status.is_terminal() && entry.due.is_none() {
             entry.due = Some(now.saturating_add_nanos(limits::REPLY_RETENTION_NANOS));
         }
         self.index(id, &entry);
-        self.entries.insert(id, entry);
+        if let Some(old) = self.entries.insert(id, entry) {
+            self.unindex(&id, &old);
+        }
     }
 
     /// Forgets what is due at `now`, and the oldest outcomes while all together are too large. Returns whose.
@@ -145,12 +156,18 @@ impl IngressHistory {
 
     fn take(&mut self, id: &RequestId) -> Option<IngressEntry> {
         let entry = self.entries.remove(id)?;
+        self.unindex(id, &entry);
+        Some(entry)
+    }
+
+    /// Forgets when something is due for an entry that was in the index. Entries change only until they have an outcome, so
+    /// the new one is never indexed under the same moment.
+    fn unindex(&mut self, id: &RequestId, entry: &IngressEntry) {
         self.outcome_bytes -= entry.status.payload_bytes();
         if let Some(due) = entry.due {
             self.outcomes.remove(&(due, *id));
             self.done.remove(&(due, *id));
         }
-        Some(entry)
     }
 
     fn index(&mut self, id: RequestId, entry: &IngressEntry) {

@@ -4,9 +4,9 @@
 //! reply is in the tree under that root is checked for every single one.
 
 use bytes::Bytes;
+use ic_certification::LookupResult;
 use ic_ed25519::PrivateKey;
 use ic_transport_types::{Envelope, EnvelopeContent};
-use ic_certification::LookupResult;
 use mains_types::{CanisterId, Principal, RequestId};
 use std::{
     borrow::Cow,

@@ -77,9 +77,8 @@ impl Subject {
         let mut made = Vec::with_capacity(count);
         while made.len() < count {
             let batch = MAKERS.min(count - made.len());
-            let tasks: Vec<_> = (0..batch)
-                .map(|_| tokio::spawn(install(self.client.clone(), canisters::COUNTER.to_vec())))
-                .collect();
+            let tasks: Vec<_> =
+                (0..batch).map(|_| tokio::spawn(install(self.client.clone(), canisters::COUNTER.to_vec()))).collect();
             for task in tasks {
                 made.push(task.await??);
             }

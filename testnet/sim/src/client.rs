@@ -102,7 +102,7 @@ impl Client {
         }
         let view = tokio::select! {
             biased;
-            view = replica.outcome(&id) => view?,
+            view = replica.outcome(&id) => view,
             () = self.context.sleep(PATIENCE) => return None,
         };
         let result = match view.state.ingress_status(&id)? {

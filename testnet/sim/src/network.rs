@@ -65,10 +65,7 @@ impl Subnet {
             network: "simulation".into(),
             kind: NetworkKind::Test,
             time: UnixNanos(now.as_nanos() as u64),
-            nodes: keys
-                .iter()
-                .map(|key| GenesisNode { public_key: key.public(), operator: key.node_id() })
-                .collect(),
+            nodes: keys.iter().map(|key| GenesisNode { public_key: key.public(), operator: key.node_id() }).collect(),
             chain_key_origin: ChainKeyOrigin::TrustedDealer,
             chain_key: sharing.public_key().to_vec(),
             chain_key_sharing: sharing.encode(),

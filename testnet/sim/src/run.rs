@@ -95,7 +95,8 @@ async fn play(
     let began = context.current();
     let workers: Vec<_> = (0..scenario.clients)
         .map(|worker| {
-            let work = increments(client.clone(), scenario.clone(), canister, worker, replicas.clone(), certified.clone());
+            let work =
+                increments(client.clone(), scenario.clone(), canister, worker, replicas.clone(), certified.clone());
             context.child("worker").with_attribute("index", worker).spawn(move |_| work)
         })
         .collect();
@@ -111,8 +112,7 @@ async fn play(
 }
 
 fn publish(subnet: &Subnet, replicas: &Shared<Vec<Option<ReplicaHandle>>>) {
-    *replicas.lock().expect("no holder panics") =
-        (0..REPLICAS).map(|index| subnet.replica(index).cloned()).collect();
+    *replicas.lock().expect("no holder panics") = (0..REPLICAS).map(|index| subnet.replica(index).cloned()).collect();
 }
 
 fn pick(replicas: &Shared<Vec<Option<ReplicaHandle>>>, turn: &mut usize) -> Option<ReplicaHandle> {
@@ -131,10 +131,8 @@ async fn call(
     nonce: u64,
 ) -> Result<crate::client::Outcome, String> {
     let request = client.request(to.0, method, argument, nonce);
-    let outcome = client
-        .call(&request, to.1, || pick(replicas, turn))
-        .await
-        .map_err(|expired| format!("{method}: {expired}"))?;
+    let outcome =
+        client.call(&request, to.1, || pick(replicas, turn)).await.map_err(|expired| format!("{method}: {expired}"))?;
     match &outcome.result {
         Ok(_) => Ok(outcome),
         Err(reject) => Err(format!("{method} was rejected: {reject}")),
