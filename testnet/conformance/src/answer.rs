@@ -48,7 +48,11 @@ impl Answer {
         ensure!(self.status == status, "HTTP {}, not {status}: {}", self.status, self.shown());
         ensure!(refusal.code == code, "{}, not {code}: {}", refusal.code, self.shown());
         ensure!(refusal.message.contains(text), "not a word of {text:?}: {}", self.shown());
-        ensure!(!refusal.advice.is_empty() && !refusal.message.contains('\n'), "one line and some advice: {}", self.shown());
+        ensure!(
+            !refusal.advice.is_empty() && !refusal.message.contains('\n'),
+            "one line and some advice: {}",
+            self.shown()
+        );
         Ok(())
     }
 

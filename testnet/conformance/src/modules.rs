@@ -77,9 +77,21 @@ pub const HOSTILE_CALLS: [(&str, &str, &str); 16] = [
 
 /// Modules that must be refused: what is wrong with each, the module in text form, and the text of the refusal.
 const INVALID: [(&str, &str, &str); 20] = [
-    ("imports an unknown system call", r#"(module (import "ic0" "frobnicate" (func)))"#, "imports unknown function ic0.frobnicate"),
-    ("imports a function of another world", r#"(module (import "env" "abort" (func)))"#, "imports unknown function env.abort"),
-    ("imports a system call with another type", r#"(module (import "ic0" "msg_reply" (func (param i32))))"#, "wrong type"),
+    (
+        "imports an unknown system call",
+        r#"(module (import "ic0" "frobnicate" (func)))"#,
+        "imports unknown function ic0.frobnicate",
+    ),
+    (
+        "imports a function of another world",
+        r#"(module (import "env" "abort" (func)))"#,
+        "imports unknown function env.abort",
+    ),
+    (
+        "imports a system call with another type",
+        r#"(module (import "ic0" "msg_reply" (func (param i32))))"#,
+        "wrong type",
+    ),
     ("imports a memory", r#"(module (import "env" "memory" (memory 1)))"#, "imports a memory"),
     ("shares its memory with threads", "(module (memory 1 1 shared))", "threads"),
     (
@@ -93,7 +105,11 @@ const INVALID: [(&str, &str, &str); 20] = [
     ("has two memories", "(module (memory 1) (memory 1))", "memor"),
     ("has two tables", "(module (table 1 funcref) (table 1 funcref))", "more than one table"),
     ("does not type check", r#"(module (func (export "canister_update go") (result i32)))"#, "no valid module"),
-    ("exports a method with a parameter", r#"(module (func (export "canister_update go") (param i32)))"#, "without parameters"),
+    (
+        "exports a method with a parameter",
+        r#"(module (func (export "canister_update go") (param i32)))"#,
+        "without parameters",
+    ),
     ("exports an unknown entry point", r#"(module (func (export "canister_teardown")))"#, "no entry point"),
     (
         "exports a method as update and as query",
@@ -103,7 +119,11 @@ const INVALID: [(&str, &str, &str); 20] = [
     ("changes its table", "(module (table 1 funcref) (func (table.set (i32.const 0) (ref.null func))))", "table.set"),
     ("uses exceptions", "(module (tag $e) (func (throw $e)))", "no valid module"),
     ("uses garbage collected types", "(module (type (struct (field i32))))", "no valid module"),
-    ("uses relaxed SIMD", "(module (func (param v128) (drop (i8x16.relaxed_swizzle (local.get 0) (local.get 0)))))", "no valid module"),
+    (
+        "uses relaxed SIMD",
+        "(module (func (param v128) (drop (i8x16.relaxed_swizzle (local.get 0) (local.get 0)))))",
+        "no valid module",
+    ),
     ("has a data segment without a memory", r#"(module (data (i32.const 0) "x"))"#, "no valid module"),
 ];
 
@@ -135,7 +155,8 @@ pub fn hostile() -> Vec<u8> {
 
 /// Modules that must be refused: what is wrong with each, the module, and the text of the refusal.
 pub fn invalid() -> Vec<(String, Vec<u8>, &'static str)> {
-    let mut all: Vec<_> = INVALID.iter().map(|(name, text, refusal)| ((*name).into(), assemble(text), *refusal)).collect();
+    let mut all: Vec<_> =
+        INVALID.iter().map(|(name, text, refusal)| ((*name).into(), assemble(text), *refusal)).collect();
     let mut binary = |name: &str, module: Vec<u8>, refusal| all.push((name.into(), module, refusal));
     let mut cut_off = counter();
     cut_off.truncate(cut_off.len() - 7);
@@ -146,7 +167,11 @@ pub fn invalid() -> Vec<(String, Vec<u8>, &'static str)> {
     binary("is of another version", b"\0asm\x02\0\0\0".to_vec(), "is no valid module");
     binary("is a damaged gzip file", b"\x1f\x8b\x08damaged".to_vec(), "gzip");
     binary("has too many functions", assemble(&format!("(module {})", "(func)".repeat(50_001))), "functions");
-    binary("has too many globals", assemble(&format!("(module {})", "(global i32 (i32.const 0))".repeat(1_001))), "globals");
+    binary(
+        "has too many globals",
+        assemble(&format!("(module {})", "(global i32 (i32.const 0))".repeat(1_001))),
+        "globals",
+    );
     let locals = format!("(module (func (local {})))", "i64 ".repeat(10_001));
     binary("has too many locals", assemble(&locals), "locals");
     let methods: String = (0..1_001).map(|index| format!(r#"(export "canister_update m{index}" (func $f))"#)).collect();

@@ -197,7 +197,10 @@ impl Network {
             let heights: Vec<Height> = self.json(replica, &format!("/api/mains/v1/blocks?count={HEIGHTS}")).await?;
             for Height { height, state_root } in &heights {
                 let known = first.entry(*height).or_insert_with(|| state_root.clone());
-                ensure!(known == state_root, "replica {replica} has another root at height {height}: {state_root}, not {known}");
+                ensure!(
+                    known == state_root,
+                    "replica {replica} has another root at height {height}: {state_root}, not {known}"
+                );
             }
             let seen: HashSet<u64> = heights.iter().map(|height| height.height).collect();
             common = Some(common.map_or(seen.clone(), |common| &common & &seen));

@@ -77,7 +77,12 @@ impl Key {
 
     /// Delegates to another key until so many seconds from now.
     pub fn delegate(&self, to: &Self, seconds: i64) -> SignedDelegation {
-        self.delegate_as(Delegation { pubkey: to.der(), expiration: from_now(seconds), targets: None, permissions: None })
+        self.delegate_as(Delegation {
+            pubkey: to.der(),
+            expiration: from_now(seconds),
+            targets: None,
+            permissions: None,
+        })
     }
 
     /// Signs a delegation.
@@ -141,7 +146,12 @@ pub fn signed(content: EnvelopeContent, key: &Key) -> Envelope<'static> {
 }
 
 /// A request of `owner`, signed by the last key of a chain of delegations.
-pub fn delegated(content: EnvelopeContent, owner: &Key, chain: Vec<SignedDelegation>, signer: &Key) -> Envelope<'static> {
+pub fn delegated(
+    content: EnvelopeContent,
+    owner: &Key,
+    chain: Vec<SignedDelegation>,
+    signer: &Key,
+) -> Envelope<'static> {
     Envelope { sender_pubkey: Some(owner.der()), sender_delegation: Some(chain), ..signed(content, signer) }
 }
 

@@ -1,0 +1,140 @@
+//! Modules that must not be installed, and installations that fail on the way.
+
+use anyhow::{Context as _, Result, ensure};
+use candid::Encode;
+use ic_management_canister_types::{CanisterInstallMode, InstallCodeArgs};
+use mains_client::{identity, management::Install};
+use mains_conformance::{Network, Suite, answer, manage, modules, suite::Snapshot};
+use mains_types::{CanisterId, Cycles, Principal};
+
+const UPGRADE: Install = Install::Upgrade { keep_heap: false };
+const PLENTY: Cycles = Cycles(20_000_000_000_000);
+/// Burns an install's instructions in a second rather than in ten.
+const LOOP: &str = "(loop (memory.fill (i32.const 128) (i32.const 7) (i32.const 65000)) (br 0))";
+
+pub(super) async fn run(suite: &mut Suite<'_>, target: CanisterId) -> Result<()> {
+    let network = suite.network();
+    let client = network.client(1)?;
+    let empty = manage::create(&client, PLENTY).await?;
+    for (name, module, text) in modules::invalid() {
+        let case = is_refused(network, empty, Install::Fresh, module, "IC0505", text);
+        suite.case(&format!("module: {name}"), case).await;
+    }
+    let starts = [
+        ("loops in start", LOOP.to_owned(), "IC0522", "exceeded the limit of instructions"),
+        ("recurses in start", "(call $start)".to_owned(), "IC0502", "stack overflow"),
+        ("traps in start", "unreachable".to_owned(), "IC0502", "unreachable"),
+        ("calls the system in start", "(call $reply)".to_owned(), "IC0504", "msg_reply"),
+    ];
+    for (name, body, code, text) in starts {
+        let module = modules::counter_that_starts_with(&body);
+        suite.case(&format!("module: {name}"), is_refused(network, empty, Install::Fresh, module, code, text)).await;
+    }
+    let module = modules::counter_that_traps_in("canister_init");
+    let case = is_refused(network, empty, Install::Fresh, module, "IC0503", "on purpose");
+    suite.case("module: traps in init", case).await;
+    let segment = modules::assemble(r#"(module (memory 1) (data (i32.const 65530) "beyond the end"))"#);
+    let case = is_refused(network, empty, Install::Fresh, segment, "IC0502", "heap out of bounds");
+    suite.case("module: has a data segment beyond its memory", case).await;
+
+    suite
+        .case(
+            "install: over code that is there",
+            is_refused(network, target, Install::Fresh, modules::counter(), "IC0514", ""),
+        )
+        .await;
+    suite
+        .case(
+            "install: an upgrade of nothing",
+            is_refused(network, empty, UPGRADE, modules::counter(), "IC0537", "no code"),
+        )
+        .await;
+    suite.case("install: by somebody who is no controller", by_a_stranger(network, target)).await;
+    suite.case("install: into a canister that does not exist", into_nowhere(network)).await;
+
+    for (name, hook) in
+        [("upgrade: traps in post_upgrade", "canister_post_upgrade"), ("upgrade: traps in init", "canister_init")]
+    {
+        suite
+            .case(name, upgrade_to(network, modules::counter_that_traps_in(hook), hook == "canister_post_upgrade"))
+            .await;
+    }
+    suite.case("upgrade: loops in start", upgrade_to(network, modules::counter_that_starts_with(LOOP), true)).await;
+    suite.case("upgrade: to an invalid module", upgrade_to(network, b"nonsense".to_vec(), true)).await;
+    suite.case("upgrade: the old version traps in pre_upgrade", from_a_version_that_traps(network)).await;
+    Ok(())
+}
+
+/// Sees that a module is refused and the canister is as it was.
+async fn is_refused(
+    network: &Network,
+    canister: CanisterId,
+    how: Install,
+    module: Vec<u8>,
+    code: &str,
+    text: &str,
+) -> Result<()> {
+    let before = Snapshot::take(network, canister).await?;
+    let ended = manage::install(&network.client(1)?, canister, how, &module).await?;
+    answer::is_rejected(&ended, code, text)?;
+    before.is_unchanged(network, canister).await
+}
+
+async fn by_a_stranger(network: &Network, target: CanisterId) -> Result<()> {
+    let stranger = network.client_as(2, identity::from_seed(&[66; 32]))?;
+    for how in [Install::Fresh, Install::Reinstall, UPGRADE] {
+        let ended = manage::install(&stranger, target, how, &modules::counter()).await?;
+        answer::is_rejected(&ended, "IC0512", "controller")?;
+    }
+    Ok(())
+}
+
+async fn into_nowhere(network: &Network) -> Result<()> {
+    let nowhere = mains_types::ids::canister_id(0xf_fff0);
+    let argument = InstallCodeArgs {
+        mode: CanisterInstallMode::Install,
+        canister_id: nowhere,
+        wasm_module: modules::counter(),
+        arg: Vec::new(),
+        sender_canister_version: None,
+    };
+    let client = network.client(3)?;
+    answer::is_rejected(&manage::manage(&client, nowhere, "install_code", &argument).await?, "IC0301", "not found")?;
+    let garbage =
+        client.call_for(nowhere, Principal::management_canister(), "install_code", Encode!(&"not a record")?).await;
+    ensure!(manage::ended(garbage)?.is_err(), "an argument of another type was taken");
+    Ok(())
+}
+
+/// Upgrades a counter that has counted; if the upgrade fails, the old version goes on with its value.
+async fn upgrade_to(network: &Network, module: Vec<u8>, must_fail: bool) -> Result<()> {
+    let client = network.client(2)?;
+    let canister = manage::create_with(&client, &modules::counter()).await?;
+    for _ in 0..3 {
+        manage::done(manage::call(&client, canister, "inc").await?)?;
+    }
+    let before = Snapshot::take(network, canister).await?;
+    let ended = manage::install(&client, canister, UPGRADE, &module).await?;
+    if !must_fail {
+        // An upgrade does not run init: this one goes through, and the heap is a fresh one.
+        manage::done(ended)?;
+        ensure!(manage::get(&client, canister).await? == 0, "an upgrade drops the heap");
+        return Ok(());
+    }
+    let rejection = ended.err().context("the upgrade went through")?;
+    ensure!(!rejection.message.is_empty() && rejection.error_code.is_some(), "{rejection}");
+    before.is_unchanged(network, canister).await?;
+    let value = manage::value(&manage::done(manage::call(&client, canister, "inc").await?)?)?;
+    ensure!(value == 4, "the old version went on with {value}, not 4");
+    Ok(())
+}
+
+async fn from_a_version_that_traps(network: &Network) -> Result<()> {
+    let client = network.client(2)?;
+    let canister = manage::create_with(&client, &modules::counter_that_traps_in("canister_pre_upgrade")).await?;
+    manage::done(manage::call(&client, canister, "inc").await?)?;
+    is_refused(network, canister, UPGRADE, modules::counter(), "IC0503", "on purpose").await?;
+    let value = manage::value(&manage::done(manage::call(&client, canister, "inc").await?)?)?;
+    ensure!(value == 2, "the old version went on with {value}, not 2");
+    Ok(())
+}

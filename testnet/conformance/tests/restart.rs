@@ -1,0 +1,138 @@
+//! Power cuts: one replica, then all at once. What was certified stays, and the chain goes on.
+
+use anyhow::{Context as _, Result, ensure};
+use mains_client::{Client, Outcome};
+use mains_conformance::{Network, Suite, manage, modules};
+use mains_types::CanisterId;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+const NODE: &str = env!("CARGO_BIN_EXE_conformance-node");
+/// Where ports are looked for: away from other testnets.
+const FIRST_PORT: u16 = 30_000;
+/// Calls while one replica is down.
+const CALLS: u64 = 20;
+/// How long the network is under load before power fails.
+const UNDER_LOAD: Duration = Duration::from_secs(2);
+
+#[test]
+fn what_was_certified_survives_power_cuts() {
+    mains_conformance::run(async {
+        let mut network = Network::start(NODE, FIRST_PORT).await.expect("four replicas start");
+        let client = network.client(0).expect("a client");
+        let counter = manage::create_with(&client, &modules::counter()).await.expect("a counter");
+        for victim in [3, 0] {
+            one_replica(&mut network, counter, victim)
+                .await
+                .unwrap_or_else(|error| panic!("replica {victim} cut: {error:#}"));
+        }
+        all_at_once(&mut network, counter).await.unwrap_or_else(|error| panic!("all cut: {error:#}"));
+        all_under_load(&mut network, counter).await.unwrap_or_else(|error| panic!("all cut under load: {error:#}"));
+        let mut suite = Suite::new(&network);
+        suite.case("the network is well after all this", async { Ok(()) }).await;
+        suite.finish();
+    });
+}
+
+async fn inc(client: &Client, counter: CanisterId) -> Result<(u64, Outcome)> {
+    let outcome = client.call(counter, "inc", Vec::new()).await?;
+    let value = manage::value(&outcome.clone().reply()?)?;
+    Ok((value, outcome))
+}
+
+/// Three of four serve on; the fourth comes back to the same root at the same height and serves too.
+async fn one_replica(network: &mut Network, counter: CanisterId, victim: usize) -> Result<()> {
+    let before = manage::get(&network.client((victim + 1) % 4)?, counter).await?;
+    network.kill(victim).await?;
+    for index in 0..CALLS {
+        let replica = (victim + 1 + index as usize % 3) % 4;
+        let (value, _) = inc(&network.client(replica)?, counter).await.with_context(|| format!("call {index}"))?;
+        ensure!(value == before + index + 1, "call {index} answers {value}, not {}", before + index + 1);
+    }
+    network.restart().await?;
+    let agreed = network.agree().await?;
+    let client = network.client(victim)?;
+    ensure!(manage::get(&client, counter).await? == before + CALLS, "the restarted replica knows another value");
+    let (value, outcome) = inc(&client, counter).await?;
+    ensure!(value == before + CALLS + 1, "through the restarted replica: {value}");
+    ensure!(outcome.height.get() > agreed.height, "the chain stands at {}", agreed.height);
+    network.agree().await.map(drop)
+}
+
+/// A certified reply is still there when all four have lost power right after it.
+async fn all_at_once(network: &mut Network, counter: CanisterId) -> Result<()> {
+    let (value, outcome) = inc(&network.client(1)?, counter).await?;
+    network.kill_all().await?;
+    network.restart().await?;
+    let agreed = network.agree().await?;
+    ensure!(
+        agreed.height >= outcome.height.get(),
+        "it came back at {}, below the certified {}",
+        agreed.height,
+        outcome.height
+    );
+    for replica in 0..4 {
+        let client = network.client(replica)?;
+        ensure!(manage::get(&client, counter).await? == value, "replica {replica} knows another value");
+        let (status, _) = client
+            .agent()
+            .request_status_raw(&ic_agent::RequestId::new(&outcome.request_id.0), counter)
+            .await
+            .with_context(|| format!("the request's status at replica {replica}"))?;
+        match status {
+            ic_agent::agent::RequestStatusResponse::Replied(reply) => {
+                ensure!(manage::value(&reply.arg)? == value, "replica {replica} keeps another reply");
+            }
+            other => anyhow::bail!("replica {replica} has {other:?} where there was a reply"),
+        }
+    }
+    let (next, later) = inc(&network.client(2)?, counter).await?;
+    ensure!(next == value + 1, "it goes on with {next}, not {}", value + 1);
+    ensure!(later.height > outcome.height, "the chain stands at {}", later.height);
+    Ok(())
+}
+
+/// Clients call all the time while power fails: nothing certified is lost, and nothing runs twice.
+async fn all_under_load(network: &mut Network, counter: CanisterId) -> Result<()> {
+    let before = manage::get(&network.client(0)?, counter).await?;
+    let (is_over, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let mut workers = Vec::new();
+    for replica in 0..4 {
+        let (client, is_over, sent) = (network.client(replica)?, is_over.clone(), sent.clone());
+        workers.push(tokio::spawn(async move {
+            let mut certified = Vec::new();
+            while !is_over.load(Ordering::Relaxed) {
+                sent.fetch_add(1, Ordering::Relaxed);
+                match inc(&client, counter).await {
+                    Ok((value, _)) => certified.push(value),
+                    Err(_) => break,
+                }
+            }
+            certified
+        }));
+    }
+    tokio::time::sleep(UNDER_LOAD).await;
+    network.kill_all().await?;
+    is_over.store(true, Ordering::Relaxed);
+    network.restart().await?;
+    let mut certified = BTreeSet::new();
+    for worker in workers {
+        for value in worker.await? {
+            ensure!(certified.insert(value), "{value} was answered twice");
+        }
+    }
+    network.agree().await?;
+    let after = manage::get(&network.client(3)?, counter).await?;
+    let (sent, newest) = (sent.load(Ordering::Relaxed), certified.last().copied().unwrap_or(before));
+    ensure!(!certified.is_empty(), "no call ended in {} s", UNDER_LOAD.as_secs());
+    ensure!(after >= newest, "{newest} was certified, and it is {after} now");
+    ensure!(after <= before + sent, "{sent} calls were sent, and it went from {before} to {after}");
+    eprintln!("{} of {sent} calls certified before the cut, {} counted", certified.len(), after - before);
+    Ok(())
+}
