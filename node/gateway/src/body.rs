@@ -4,11 +4,14 @@ use crate::{
     admission::{Admission, Permit},
     failure::Failure,
 };
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
 use bytes::BytesMut;
 use futures::StreamExt;
 use mains_types::limits::HTTP_BODY_BYTES_MAX;
 use std::time::Duration;
+
+/// Bytes of a body that is too large which are still read before the refusal is sent.
+const DISCARDED_BYTES_MAX: usize = 32 << 20;
 
 /// A body in memory, with the room it takes up.
 pub(crate) struct RawRequest {
@@ -23,6 +26,7 @@ pub(crate) struct RawRequest {
 pub(crate) async fn read(body: Body, admission: &Admission, patience: Duration) -> Result<RawRequest, Failure> {
     let announced = body.size_hint();
     if announced.lower() > HTTP_BODY_BYTES_MAX as u64 {
+        let _ = tokio::time::timeout(patience, discard(body.into_data_stream())).await;
         return Err(Failure::BodyTooLarge { limit: HTTP_BODY_BYTES_MAX });
     }
     let most = announced.upper().map_or(HTTP_BODY_BYTES_MAX, |upper| HTTP_BODY_BYTES_MAX.min(upper as usize));
@@ -43,6 +47,8 @@ async fn collect(body: Body) -> Result<Bytes, Failure> {
         let chunk = chunk.map_err(|_| Failure::BodyCutOff)?;
         total += chunk.len();
         if total > HTTP_BODY_BYTES_MAX {
+            drop(joined);
+            discard(chunks).await;
             return Err(Failure::BodyTooLarge { limit: HTTP_BODY_BYTES_MAX });
         }
         if total == chunk.len() {
@@ -55,6 +61,17 @@ async fn collect(body: Body) -> Result<Bytes, Failure> {
         joined.extend_from_slice(&chunk);
     }
     Ok(whole.unwrap_or_else(|| joined.freeze()))
+}
+
+/// Reads on without keeping anything: a connection closed on unread bytes is reset, and the client never sees why.
+async fn discard(mut chunks: BodyDataStream) {
+    let mut left = DISCARDED_BYTES_MAX;
+    while let Some(Ok(chunk)) = chunks.next().await {
+        match left.checked_sub(chunk.len()) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
 }
 
 #[cfg(test)]
