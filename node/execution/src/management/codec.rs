@@ -12,14 +12,23 @@ const BASE_QUOTA: usize = 1_000_000;
 /// Decoding work granted for each byte: a blob read element by element takes a few units each.
 const BYTE_QUOTA: usize = 16;
 
-/// Decodes the arguments of a call.
+/// Work granted for values that the method's types do not have: a few small fields of newer clients. It also bounds how deep
+/// such values nest. Without it candid would stop where the thread's stack ends, and replicas could differ in where that is.
+const SKIPPING_QUOTA: usize = 4_000;
+/// Entries of an argument's type table; honest ones stay below a hundred. Bounds recursion over types, for the same reason.
+const TYPES_MAX: usize = 500;
+/// Bytes of an argument's type table.
+const HEADER_BYTES_MAX: usize = 16 << 10;
+
+/// Decodes the arguments of a call. Whether they decode is a function of the bytes, on every host.
 ///
 /// # Errors
 /// [`refusal::undecodable`]: not the types of `method`, or out of proportion.
 pub(crate) fn decode<'a, T: ArgumentDecoder<'a>>(method: &str, argument: &'a [u8]) -> Result<T, Reject> {
     let quota = BASE_QUOTA + argument.len().saturating_mul(BYTE_QUOTA);
     let mut config = DecoderConfig::new();
-    config.set_decoding_quota(quota).set_skipping_quota(quota).set_full_error_message(false);
+    config.set_decoding_quota(quota).set_skipping_quota(SKIPPING_QUOTA);
+    config.set_max_type_len(TYPES_MAX).set_max_header_len(HEADER_BYTES_MAX).set_full_error_message(false);
     decode_args_with_config(argument, &config).map_err(|_| refusal::undecodable(method))
 }
 

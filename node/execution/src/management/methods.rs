@@ -104,7 +104,7 @@ impl Method {
     }
 }
 
-/// The field by which most methods name their target; the others, which are short, are skipped.
+/// The field by which most methods name their target.
 #[derive(CandidType, Deserialize)]
 struct Target {
     canister_id: CanisterId,
@@ -116,22 +116,6 @@ struct InstallTarget {
     canister_id: CanisterId,
     #[allow(dead_code, reason = "named to be taken as a whole")]
     wasm_module: ByteBuf,
-    #[allow(dead_code, reason = "named to be taken as a whole")]
-    arg: ByteBuf,
-}
-
-/// The same for `upload_chunk`.
-#[derive(CandidType, Deserialize)]
-struct ChunkTarget {
-    canister_id: CanisterId,
-    #[allow(dead_code, reason = "named to be taken as a whole")]
-    chunk: ByteBuf,
-}
-
-/// The same for `install_chunked_code`.
-#[derive(CandidType, Deserialize)]
-struct ChunkedTarget {
-    target_canister: CanisterId,
     #[allow(dead_code, reason = "named to be taken as a whole")]
     arg: ByteBuf,
 }
@@ -179,14 +163,18 @@ fn target(known: Method, name: &str, argument: &[u8]) -> Result<Option<CanisterI
             let (ic::ProvisionalCreateCanisterWithCyclesArgs { .. },) = codec::decode(name, argument)?;
             Ok(None)
         }
-        Method::InstallChunkedCode => {
-            codec::decode(name, argument).map(|(ChunkedTarget { target_canister, .. },)| Some(target_canister))
-        }
         Method::InstallCode => {
             codec::decode(name, argument).map(|(InstallTarget { canister_id, .. },)| Some(canister_id))
         }
+        Method::InstallChunkedCode => {
+            let (args,) = codec::decode::<(ic::InstallChunkedCodeArgs,)>(name, argument)?;
+            Ok(Some(args.target_canister))
+        }
         Method::UploadChunk => {
-            codec::decode(name, argument).map(|(ChunkTarget { canister_id, .. },)| Some(canister_id))
+            codec::decode::<(ic::UploadChunkArgs,)>(name, argument).map(|(args,)| Some(args.canister_id))
+        }
+        Method::UpdateSettings => {
+            codec::decode::<(ic::UpdateSettingsArgs,)>(name, argument).map(|(args,)| Some(args.canister_id))
         }
         _ => codec::decode(name, argument).map(|(Target { canister_id },)| Some(canister_id)),
     }

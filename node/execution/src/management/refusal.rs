@@ -1,5 +1,7 @@
 //! Every reason for which the management canister and the built-in canisters refuse: one place for code and sentence.
 
+pub(crate) use crate::rejects::not_found;
+
 use mains_types::{CanisterId, ErrorCode, Principal, Reject, RejectCode};
 
 /// The argument does not decode.
@@ -28,11 +30,6 @@ pub(crate) fn not_offered(method: &str, why: &str) -> Reject {
 pub(crate) fn canisters_only(method: &str) -> Reject {
     let message = format!("{method} can only be called by canisters.");
     Reject::new(RejectCode::CanisterReject, ErrorCode::InvalidManagementPayload, message)
-}
-
-/// The canister does not exist.
-pub(crate) fn not_found(id: &CanisterId) -> Reject {
-    Reject::new(RejectCode::DestinationInvalid, ErrorCode::CanisterNotFound, format!("Canister {id} not found."))
 }
 
 /// The caller is no controller.

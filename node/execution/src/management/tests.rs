@@ -465,6 +465,64 @@ fn an_argument_as_large_as_a_message_decodes_and_a_bomb_does_not() {
 }
 
 #[test]
+fn how_deep_an_argument_nests_is_decided_by_a_count_and_not_by_the_stack() {
+    // type t = opt t; record { canister_id; deep : t }: the second field is not known and is skipped.
+    let nested = |depth: usize| {
+        let mut bytes = b"DIDL\x02\x6e\x00\x6c\x02".to_vec();
+        let mut fields = [(candid::idl_hash("canister_id"), 0x68u8), (candid::idl_hash("deep"), 0x00)];
+        fields.sort();
+        for (hash, kind) in fields {
+            leb128(&mut bytes, hash);
+            bytes.push(kind);
+        }
+        bytes.extend_from_slice(b"\x01\x01");
+        for (_, kind) in fields {
+            if kind == 0x68 {
+                bytes.extend_from_slice(&[1, 10]);
+                bytes.extend_from_slice(canister_id(7).as_slice());
+            } else {
+                bytes.extend(std::iter::repeat_n(1, depth));
+                bytes.push(0);
+            }
+        }
+        bytes
+    };
+    assert_eq!(ingress_target("start_canister", &nested(1_000)), Ok(Some(canister_id(7))));
+    assert!(ingress_target("start_canister", &nested(10_000)).is_err());
+    assert!(ingress_target("start_canister", &nested(1_000_000)).is_err());
+}
+
+fn leb128(bytes: &mut Vec<u8>, mut number: u32) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+#[test]
+fn the_largest_settings_and_chunk_lists_name_their_target() {
+    let variable = |index: usize| ic::EnvironmentVariable { name: format!("{index:0>128}"), value: "v".repeat(128) };
+    let settings = ic::CanisterSettings {
+        controllers: Some((0..10).map(canister_id).collect()),
+        environment_variables: Some((0..limits::ENVIRONMENT_VARIABLES_MAX).map(variable).collect()),
+        ..Default::default()
+    };
+    let args = ic::UpdateSettingsArgs { canister_id: canister_id(9), settings, sender_canister_version: Some(1) };
+    assert_eq!(ingress_target("update_settings", &codec(&args)), Ok(Some(canister_id(9))));
+    let args = ic::InstallChunkedCodeArgs {
+        mode: upgrade(Some(true), Some(ic::WasmMemoryPersistence::Keep)),
+        target_canister: canister_id(9),
+        store_canister: None,
+        chunk_hashes_list: vec![ic::ChunkHash { hash: vec![1; 32] }; limits::CHUNKS_MAX],
+        wasm_module_hash: vec![1; 32],
+        arg: vec![1; 1 << 20],
+        sender_canister_version: None,
+    };
+    assert_eq!(ingress_target("install_chunked_code", &codec(&args)), Ok(Some(canister_id(9))));
+}
+
+#[test]
 fn what_is_not_offered_says_why() {
     let mut bench = Bench::new();
     let record = CanisterIdRecord { canister_id: canister_id(1) };

@@ -2,7 +2,7 @@
 
 use super::{Modes, REJECT_MESSAGE_BYTES_MAX, SystemApi, heap};
 use crate::engine::Trap;
-use mains_types::{RejectCode, limits};
+use mains_types::limits;
 
 /// Cuts a text to at most `bytes`, at a character's boundary.
 pub(super) fn truncate(text: &mut String, bytes: usize) {
@@ -157,11 +157,6 @@ impl SystemApi {
         }
         self.message_accepted = true;
         Ok(())
-    }
-
-    /// The code of a reject that this run handles.
-    pub fn reject_code(&self) -> Option<RejectCode> {
-        self.inputs.reject.as_ref().map(|reject| reject.code)
     }
 
     fn require_unanswered(&self, function: &'static str) -> Result<(), Trap> {
