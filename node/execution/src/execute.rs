@@ -1,6 +1,6 @@
 //! One block.
 
-use crate::{calls::Random, charges, engine::Engine, induction, scheduler, timers};
+use crate::{calls::Random, charges, engine::Engine, induction, scheduler, system_calls, timers};
 use mains_ledger::Entry;
 use mains_state::State;
 use mains_types::{CanisterId, Digest32, Height, NodeId, Principal, RequestId, UnixNanos};
@@ -16,7 +16,9 @@ pub struct Block {
     pub digest: Digest32,
     /// Who proposed it.
     pub proposer: NodeId,
-    /// The beacon's value of an earlier height: what random bytes are made of.
+    /// The newest height whose certificate is in the chain up to this block.
+    pub certified: Height,
+    /// The beacon's value that this certificate made: what random bytes are made of.
     pub randomness: Digest32,
     /// Clients' calls in their order.
     pub calls: Vec<Call>,
@@ -81,6 +83,9 @@ pub fn execute(engine: &dyn Engine, state: State, block: &Block) -> Executed {
         messages: 0,
     };
     (round.state.height, round.state.time) = (block.height, block.time);
+    while let Some(message) = round.state.dequeue_random(block.certified) {
+        system_calls::run(&mut round, &message);
+    }
     timers::begin(&mut round.state);
     for call in &block.calls {
         induction::induct(&mut round.state, call);

@@ -19,7 +19,7 @@ pub(crate) fn run(round: &mut Round<'_>) {
         if round.system_instructions < limits::ROUND_INSTRUCTIONS_MAX
             && let Some(message) = round.state.dequeue_system()
         {
-            system_calls::run(round, &message);
+            system_calls::run_or_put_off(round, message);
             round.messages += 1;
         }
         if round.messages == before {

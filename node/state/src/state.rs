@@ -87,6 +87,8 @@ pub struct State {
     next_turn: u64,
     /// Calls to built-in canisters that wait, oldest first.
     system_queue: Vector<Arc<SystemMessage>>,
+    /// Calls that wait for random bytes, with the height that asked: nobody could know these bytes then.
+    random_queue: Vector<(Height, Arc<SystemMessage>)>,
     /// Where the round of charging idle canisters for their storage goes on.
     pub storage_cursor: Option<CanisterId>,
 
@@ -139,6 +141,7 @@ impl State {
             tokens: Tokens::default(),
             next_turn: 0,
             system_queue: Vector::new(),
+            random_queue: Vector::new(),
             storage_cursor: None,
             ready: OrdSet::new(),
             timers: OrdSet::new(),
@@ -277,7 +280,7 @@ impl State {
 
     /// Whether a message waits to be run.
     pub fn has_work(&self) -> bool {
-        !self.ready.is_empty() || !self.system_queue.is_empty()
+        !self.ready.is_empty() || !self.system_queue.is_empty() || !self.random_queue.is_empty()
     }
 
     /// Puts a call at the end of the queue of the built-in canisters.
@@ -292,7 +295,21 @@ impl State {
 
     /// How many calls to built-in canisters wait.
     pub fn system_queue_count(&self) -> usize {
-        self.system_queue.len()
+        self.system_queue.len() + self.random_queue.len()
+    }
+
+    /// Puts off a call that asks for random bytes until its height is certified.
+    pub fn enqueue_random(&mut self, message: Arc<SystemMessage>) {
+        self.random_queue.push_back((self.height, message));
+    }
+
+    /// Takes the oldest call that asked for random bytes at a height up to `certified`.
+    pub fn dequeue_random(&mut self, certified: Height) -> Option<Arc<SystemMessage>> {
+        let (asked, _) = self.random_queue.front()?;
+        if *asked > certified {
+            return None;
+        }
+        self.random_queue.pop_front().map(|(_, message)| message)
     }
 
     /// Remembers a call that a canister made; returns the callback's id. `None` and no change if it does not exist.

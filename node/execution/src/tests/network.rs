@@ -133,7 +133,8 @@ pub(super) fn block(state: &State, nanos: u64, calls: Vec<Call>) -> Block {
         time: state.time.saturating_add_nanos(nanos),
         digest: *blake3::hash(&height.get().to_be_bytes()).as_bytes(),
         proposer: user(0),
-        randomness: [5; 32],
+        certified: state.height,
+        randomness: *blake3::hash(&[7, height.get() as u8]).as_bytes(),
         calls,
     }
 }

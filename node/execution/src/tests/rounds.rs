@@ -66,6 +66,9 @@ fn random_bytes_differ_within_a_block_and_follow_from_the_beacon() {
     let calls: Vec<_> = (0..2).map(|_| network.call(1, id, "run", b"call aaaaa-aa raw_rand 0 0 1")).collect();
     let ids: Vec<_> = calls.iter().map(|call| call.request_id).collect();
     network.block(calls);
+    assert!(ids.iter().all(|id| network.state().ingress_status(id) == Some(&IngressStatus::Processing)), "not in this block");
+    assert!(network.state().has_work());
+    network.block(vec![]);
     let drawn: Vec<_> = ids.iter().map(|id| network.state().ingress_status(id).cloned().unwrap()).collect();
     assert!(
         matches!((&drawn[0], &drawn[1]), (IngressStatus::Replied(a), IngressStatus::Replied(b)) if a != b),
