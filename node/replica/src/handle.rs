@@ -236,6 +236,11 @@ impl ReplicaHandle {
         self.0.views.above(height).await
     }
 
+    /// Lets the process around the replica add what only it knows. The first call counts.
+    pub fn surround(&self, surroundings: Surroundings) {
+        let _ = self.0.surroundings.set(surroundings);
+    }
+
     /// How this replica is doing.
     pub fn status(&self) -> Status {
         let view = self.view();
