@@ -1,8 +1,7 @@
 // What the clients share: the counter's interface, identities, and an agent for one host.
-import { Actor, HttpAgent } from '@icp-sdk/core/agent';
+import { Actor, AnonymousIdentity, HttpAgent } from '@icp-sdk/core/agent';
 import { DelegationChain, DelegationIdentity, ECDSAKeyIdentity, Ed25519KeyIdentity } from '@icp-sdk/core/identity';
 import { Secp256k1KeyIdentity } from '@icp-sdk/core/identity/secp256k1';
-import { AnonymousIdentity } from '@icp-sdk/core/agent';
 
 /** The interface of `sdk/examples/counter.did`. */
 const idl = ({ IDL }) =>
