@@ -7,7 +7,10 @@
 use crate::system_api::SystemApi;
 use mains_state::{Code, Continuation, Heap};
 use mains_types::{CanisterId, Digest32};
-use std::{collections::{BTreeMap, BTreeSet}, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Why a module is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -225,7 +225,8 @@ impl<'de> Deserialize<'de> for PageTree {
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<PageTree, A::Error> {
                 let (mut tree, mut next) = (PageTree::default(), 0);
                 while let Some((index, bytes)) = list.next_element::<(u64, serde_bytes::ByteBuf)>()? {
-                    let page: &Page = bytes.as_slice().try_into().map_err(|_| A::Error::custom("a page has 4096 bytes"))?;
+                    let page: &Page =
+                        bytes.as_slice().try_into().map_err(|_| A::Error::custom("a page has 4096 bytes"))?;
                     if index < next || *page == ZEROES {
                         return Err(A::Error::custom("pages ascend and are not all zeroes"));
                     }

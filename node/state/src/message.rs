@@ -44,7 +44,9 @@ impl Message {
     /// Bytes that it holds in a queue: names and payloads.
     pub fn bytes(&self) -> u64 {
         let bytes = match self {
-            Self::Ingress { method, argument, .. } | Self::Request { method, argument, .. } => method.len() + argument.len(),
+            Self::Ingress { method, argument, .. } | Self::Request { method, argument, .. } => {
+                method.len() + argument.len()
+            }
             Self::Response(Response { result: Ok(reply), .. }) => reply.len(),
             Self::Response(Response { result: Err(reject), .. }) => reject.message.len(),
             Self::Task(_) => 0,

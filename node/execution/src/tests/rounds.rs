@@ -66,7 +66,10 @@ fn random_bytes_differ_within_a_block_and_follow_from_the_beacon() {
     let calls: Vec<_> = (0..2).map(|_| network.call(1, id, "run", b"call aaaaa-aa raw_rand 0 0 1")).collect();
     let ids: Vec<_> = calls.iter().map(|call| call.request_id).collect();
     network.block(calls);
-    assert!(ids.iter().all(|id| network.state().ingress_status(id) == Some(&IngressStatus::Processing)), "not in this block");
+    assert!(
+        ids.iter().all(|id| network.state().ingress_status(id) == Some(&IngressStatus::Processing)),
+        "not in this block"
+    );
     assert!(network.state().has_work());
     network.block(vec![]);
     let drawn: Vec<_> = ids.iter().map(|id| network.state().ingress_status(id).cloned().unwrap()).collect();

@@ -130,9 +130,11 @@ impl Node {
                 leaves.iter().enumerate().filter_map(move |(at, leaf)| Some((base + at as u64, &leaf.as_ref()?.page))),
             ),
             Children::Nodes(nodes) => Box::new(
-                nodes.iter().enumerate().filter_map(|(at, node)| Some((at, node.as_ref()?))).flat_map(
-                    move |(at, node)| node.iter(child_base(base, at, height), height - 1),
-                ),
+                nodes
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(at, node)| Some((at, node.as_ref()?)))
+                    .flat_map(move |(at, node)| node.iter(child_base(base, at, height), height - 1)),
             ),
         }
     }

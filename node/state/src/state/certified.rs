@@ -54,7 +54,13 @@ impl State {
     }
 
     fn certify_chain(&mut self) {
-        let scheduler = digest::of(&(self.next_canister, self.next_turn, &self.system_queue, &self.random_queue, self.storage_cursor));
+        let scheduler = digest::of(&(
+            self.next_canister,
+            self.next_turn,
+            &self.system_queue,
+            &self.random_queue,
+            self.storage_cursor,
+        ));
         put(&mut self.tree, &[b"time"], leb128(u128::from(self.time.get())));
         put(&mut self.tree, &[b"mains", b"height"], leb128(u128::from(self.height.get())));
         put(&mut self.tree, &[b"mains", b"state", b"block"], self.block.to_vec());

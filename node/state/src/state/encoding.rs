@@ -46,7 +46,8 @@ impl State {
             self.ready.extend(canister.turn.map(|turn| (turn, *id)));
             self.timers.extend(timer.map(|timer| (timer, *id)));
             self.heartbeats.extend(has_heartbeat.then_some(*id));
-            let deadlines = canister.callbacks.iter().filter_map(|(call, callback)| Some((callback.deadline?, *id, *call)));
+            let deadlines =
+                canister.callbacks.iter().filter_map(|(call, callback)| Some((callback.deadline?, *id, *call)));
             self.deadlines.extend(deadlines);
         }
         self.ingress.rebuild();

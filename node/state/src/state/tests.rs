@@ -142,7 +142,10 @@ fn the_tree_says_what_the_interface_promises() {
     let of = |leaf: &'static [u8]| tree.leaf(&[b"canister".as_slice(), id.as_slice(), leaf]).map(<[u8]>::to_vec);
     assert_eq!(of(b"module_hash").unwrap(), state.canister(&id).unwrap().code.as_ref().unwrap().module_hash);
     assert_eq!(of(b"controllers").unwrap(), [0xd9, 0xd9, 0xf7, 0x80]);
-    assert_eq!(tree.leaf(&[b"canister".as_slice(), id.as_slice(), b"metadata", b"candid:service"]), Some(&b"service : {}"[..]));
+    assert_eq!(
+        tree.leaf(&[b"canister".as_slice(), id.as_slice(), b"metadata", b"candid:service"]),
+        Some(&b"service : {}"[..])
+    );
     assert_eq!(tree.leaf(&[b"time"]).unwrap(), leb128(2_000));
     assert_eq!(tree.leaf(&[b"subnet".as_slice(), subnet.as_slice(), b"public_key"]).unwrap().len(), 133);
     let nodes = tree.get(&[b"subnet".as_slice(), subnet.as_slice(), b"node"]).unwrap().tree().unwrap();
