@@ -102,6 +102,14 @@ pub(crate) fn require_liquid(state: &State, id: &CanisterId, amount: Cycles) -> 
     }
 }
 
+/// Takes cycles that a run burned out of being.
+pub(crate) fn burn(state: &mut State, id: &CanisterId, amount: Cycles) {
+    if amount > Cycles::ZERO {
+        let burned = state.ledger.burn(&Account::Canister(*id), amount);
+        burned.expect("the system interface lets canisters burn only what they have");
+    }
+}
+
 /// Charges a canister for what it kept since it was last charged, in whole seconds. One that cannot pay loses its code.
 pub(crate) fn settle_storage(state: &mut State, id: &CanisterId) {
     let now = state.time;

@@ -8,7 +8,6 @@ use crate::{
     system_api::{Inputs, Mode, SystemApi},
     traps,
 };
-use mains_ledger::Account;
 use mains_state::{Canister, Code};
 use mains_types::Reject;
 use std::sync::Arc;
@@ -76,8 +75,7 @@ pub(crate) fn run_hook(
         return Err(traps::reject(&draft.id, trap));
     }
     let effects = ran.api.into_effects();
-    let burned = call.state.ledger.burn(&Account::Canister(draft.id), effects.burned);
-    burned.expect("the system interface lets canisters burn only what they have");
+    charges::burn(call.state, &draft.id, effects.burned);
     if let Some(code) = &mut draft.code {
         code.heap = ran.heap;
         code.stable = effects.stable;

@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// The empty Candid sequence: what `stop_canister` answers.
 const EMPTY_REPLY: &[u8] = b"DIDL\0\0";
 
+/// How long the timer of a frozen canister waits for its next try: one that waits costs no blocks.
+const FROZEN_TIMER_NANOS: u64 = 60 * UnixNanos::SECOND;
+
 /// Runs a message of this canister.
 pub(crate) fn message(round: &mut Round<'_>, id: &CanisterId, message: Arc<Message>) {
     charges::settle_storage(&mut round.state, id);
@@ -184,8 +187,9 @@ fn prepare(
     Ok((mode, entry, Budget::reserve(state, id, most)?))
 }
 
-/// A heartbeat or timer. One that cannot run (stopped, frozen, no such export) is dropped.
+/// A heartbeat or timer. A heartbeat that cannot run now is dropped, a timer is set again: canisters count on it.
 fn run_task(round: &mut Round<'_>, id: &CanisterId, task: Task) {
+    let now = round.state.time;
     let Some(canister) = round.state.canister_mut(id) else { return };
     let export = match task {
         Task::Heartbeat => {
@@ -194,14 +198,29 @@ fn run_task(round: &mut Round<'_>, id: &CanisterId, task: Task) {
         }
         Task::GlobalTimer => "canister_global_timer",
     };
-    let is_ready =
-        canister.status == RunStatus::Running && canister.code.as_ref().is_some_and(|code| code.has_hook(export));
-    if !is_ready {
+    if !canister.code.as_ref().is_some_and(|code| code.has_hook(export)) {
         return;
     }
-    let Ok(budget) = Budget::reserve(&mut round.state, id, limits::UPDATE_INSTRUCTIONS_MAX) else { return };
-    let job = Job::new(Mode::Task, Entry::Export(export.to_owned()), Principal::management_canister());
-    begin(round, id, CallOrigin::System, job, budget);
+    if canister.status != RunStatus::Running {
+        return postpone(canister, task, now);
+    }
+    match Budget::reserve(&mut round.state, id, limits::UPDATE_INSTRUCTIONS_MAX) {
+        Ok(budget) => {
+            let job = Job::new(Mode::Task, Entry::Export(export.to_owned()), Principal::management_canister());
+            begin(round, id, CallOrigin::System, job, budget);
+        }
+        Err(_) => {
+            let canister = round.state.canister_mut(id).expect("exists, see above");
+            postpone(canister, task, now.saturating_add_nanos(FROZEN_TIMER_NANOS));
+        }
+    }
+}
+
+/// Sets a timer again that could not run, unless another one was set meanwhile.
+fn postpone(canister: &mut Canister, task: Task, until: UnixNanos) {
+    if task == Task::GlobalTimer && canister.global_timer.is_none() {
+        canister.global_timer = Some(until);
+    }
 }
 
 /// Runs the first message of a call and keeps a context if it waits for others.
@@ -313,8 +332,7 @@ fn affords(state: &State, canister: &Canister, code: &Code, heap_bytes: u64, eff
 fn commit(state: &mut State, id: &CanisterId, effects: Effects, context: u64) -> Committed {
     let account = Account::Canister(*id);
     state.ledger.release(&account, effects.accepted);
-    let burned = state.ledger.burn(&account, effects.burned);
-    burned.expect("the system interface lets canisters burn only what they have");
+    charges::burn(state, id, effects.burned);
     keep_log(state, id, effects.log, None);
     let canister = state.canister_mut(id).expect("has just run");
     if let Some(data) = effects.certified_data {

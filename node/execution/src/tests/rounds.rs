@@ -1,6 +1,7 @@
 use super::network::{CREDIT, Network};
+use mains_ledger::Account;
 use mains_state::IngressStatus;
-use mains_types::UnixNanos;
+use mains_types::{Cycles, UnixNanos};
 
 #[test]
 fn canisters_take_turns_and_each_sees_its_messages_in_order() {
@@ -77,4 +78,20 @@ fn random_bytes_differ_within_a_block_and_follow_from_the_beacon() {
         matches!((&drawn[0], &drawn[1]), (IngressStatus::Replied(a), IngressStatus::Replied(b)) if a != b),
         "{drawn:?}"
     );
+}
+
+#[test]
+fn the_timer_of_a_frozen_canister_is_not_lost() {
+    let mut network = Network::new(&[]);
+    let id = network.install(0x100, "canister_global_timer", CREDIT);
+    let due = network.state().time.get() + 2 * UnixNanos::SECOND;
+    network.run(id, &format!("timer {due};reply ok")).unwrap();
+    let rest = network.balance(&id) - 1_000_000;
+    network.state_mut().ledger.burn(&Account::Canister(id), Cycles(rest)).unwrap();
+    network.block_after(10 * UnixNanos::SECOND, vec![]);
+    let next = network.state().next_timer().unwrap();
+    assert_eq!(next.nanos_since(network.state().time), 60 * UnixNanos::SECOND);
+    network.state_mut().ledger.mint(&Account::Canister(id), Cycles(CREDIT)).unwrap();
+    network.block_after(60 * UnixNanos::SECOND, vec![]);
+    assert_eq!(network.run(id, "reply_count").unwrap(), "1");
 }
