@@ -133,6 +133,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "the test counts what it put in itself")]
     fn a_full_queue_says_busy_and_loses_nothing() {
         let threads = Threads::start("test", 1, Waiting::Blocking);
         let (release, gate) = mpsc::channel::<()>();
