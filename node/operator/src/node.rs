@@ -13,12 +13,13 @@ use commonware_utils::{TryCollect as _, ordered::Set};
 use mains_consensus::channels;
 use mains_crypto::NodeKey;
 use mains_engine::WasmtimeEngine;
-use mains_network::Network;
+use mains_network::{Network, NetworkError};
 use mains_replica::{PeerStatus, ReplicaHandle, Surroundings, Waiting};
 use mains_state::Genesis;
 use mains_store::{DataDir, FileCheckpoints, History};
 use serde::{Deserialize, Serialize};
 use std::{path::Path, sync::Arc};
+use tokio::task::JoinSet;
 
 /// Threads of the runtime: a testnet's four processes share a small machine.
 const RUNTIME_THREADS: usize = 2;
@@ -80,7 +81,7 @@ fn prepare(dir: NodeDir, config: NodeConfig) -> Result<Prepared, OperatorError> 
 }
 
 async fn serve(context: runtime::Context, node: Prepared) -> Result<(), OperatorError> {
-    let handle = start_replica(&context, &node).await?;
+    let (handle, watchers) = start_replica(&context, &node).await?;
     let run_file = RunFile {
         pid: std::process::id(),
         node_id: node.key.node_id().to_text(),
@@ -97,12 +98,14 @@ async fn serve(context: runtime::Context, node: Prepared) -> Result<(), Operator
         .await
         .map_err(|error| OperatorError::Network(error.to_string()))?;
     tracing::info!("stopped");
+    // From here on parts of the replica may end: the process does too.
+    drop(watchers);
     let _ = std::fs::remove_file(node.dir.run_file());
     Ok(())
 }
 
-/// The one production instantiation of network, consensus and replica.
-async fn start_replica(context: &runtime::Context, node: &Prepared) -> Result<ReplicaHandle, OperatorError> {
+/// The one production instantiation of network, consensus and replica, and tasks that panic if a part of it ends.
+async fn start_replica(context: &runtime::Context, node: &Prepared) -> Result<(ReplicaHandle, JoinSet<()>), OperatorError> {
     let members: Set<_> = node
         .genesis
         .nodes
@@ -123,7 +126,14 @@ async fn start_replica(context: &runtime::Context, node: &Prepared) -> Result<Re
             max_peers: node.genesis.nodes.len(),
         },
     )
-    .map_err(|error| OperatorError::Network(error.to_string()))?;
+    .map_err(|error| match error {
+        NetworkError::Listen { address, reason } => OperatorError::Listen {
+            address: address.to_string(),
+            config: "node.toml (listen)",
+            source: std::io::Error::other(reason),
+        },
+        NetworkError::Setup(reason) => OperatorError::Network(reason),
+    })?;
     oracle.track(0, members);
     let channels = channels::all().into_iter().map(|(channel, quota)| network.register(channel, quota)).collect();
     let engine =
@@ -152,13 +162,14 @@ async fn start_replica(context: &runtime::Context, node: &Prepared) -> Result<Re
         peers: Box::new(move || network.peers().into_iter().map(peer_status).collect()),
         metrics: Box::new(move || metrics.encode()),
     });
+    let mut watchers = JoinSet::new();
     for task in running.tasks {
-        tokio::spawn(async move {
+        watchers.spawn(async move {
             let _ = task.await;
             panic!("a part of the replica ended");
         });
     }
-    Ok(running.handle)
+    Ok((running.handle, watchers))
 }
 
 fn peer_status(peer: mains_network::PeerStatus) -> PeerStatus {

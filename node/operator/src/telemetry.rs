@@ -1,5 +1,6 @@
 //! Log lines: people's form on a terminal, JSON elsewhere if asked for; a panic anywhere ends the process in order.
 
+use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 /// Exit code after a failed invariant: the replica stopped before it signed anything wrong.
@@ -9,7 +10,8 @@ pub const EXIT_INVARIANT: i32 = 70;
 pub fn start(filter: &str) {
     let filter = std::env::var("MAINS_LOG").unwrap_or_else(|_| filter.to_owned());
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let is_terminal = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal).with_writer(std::io::stderr);
     let _ = if std::env::var_os("MAINS_LOG_JSON").is_some() { builder.json().try_init() } else { builder.try_init() };
 }
 
