@@ -91,7 +91,7 @@ impl Solo {
     /// It does not start, or does not end in order.
     pub fn run_once(&self, program: &str) -> Result<()> {
         let status = self.start(program)?.stop()?;
-        ensure!(status.success(), "it should end in order, not with {status}");
+        ensure!(status.success(), "it should end in order, not with {status}: {:#?}", lines(self.dir.root())?);
         Ok(())
     }
 

@@ -9,15 +9,8 @@ use std::{
 };
 
 /// Rooms behind the deterministic wall.
-const DETERMINISTIC: [&str; 7] = [
-    "mains-types",
-    "mains-wire",
-    "mains-crypto",
-    "mains-tree",
-    "mains-ledger",
-    "mains-state",
-    "mains-execution",
-];
+const DETERMINISTIC: [&str; 7] =
+    ["mains-types", "mains-wire", "mains-crypto", "mains-tree", "mains-ledger", "mains-state", "mains-execution"];
 
 /// What a room may import beyond `protocol/*`, which everybody above it may. Rooms of `protocol` list all they may.
 const EDGES: [(&str, &[&str]); 20] = [
