@@ -1,0 +1,38 @@
+//! `specs/limits.md` and `protocol/types/src/limits.rs` say the same.
+
+use std::{collections::BTreeMap, path::Path};
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// `pub const NAME: TYPE = VALUE;` by name.
+fn in_code(source: &str) -> BTreeMap<String, String> {
+    let constants = source.lines().filter_map(|line| line.strip_prefix("pub const "));
+    constants
+        .map(|line| {
+            let (name, rest) = line.split_once(':').expect("a type");
+            let value = rest.split_once(" = ").and_then(|(_, value)| value.strip_suffix(';'));
+            (name.into(), value.expect("a constant on one line").into())
+        })
+        .collect()
+}
+
+/// Rows `| NAME | VALUE ... | ... |` with name and value between backticks.
+fn in_specification(page: &str) -> BTreeMap<String, String> {
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let mut quoted = row.split('`').skip(1).step_by(2);
+        let mut next = || quoted.next().expect("name and value between backticks").to_owned();
+        (next(), next())
+    })
+    .collect()
+}
+
+#[test]
+fn the_specification_lists_every_limit_with_the_value_the_code_has() {
+    let code = in_code(&read("protocol/types/src/limits.rs"));
+    assert!(code.len() > 40, "{code:?}");
+    assert_eq!(in_specification(&read("specs/limits.md")), code);
+}
