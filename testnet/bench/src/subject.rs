@@ -145,6 +145,6 @@ impl Drop for Subject {
 
 async fn install(client: Client, module: Vec<u8>) -> Result<CanisterId> {
     let (canister, _) = client.create_canister(CANISTER_CYCLES).await?;
-    client.install(canister, Install::Install, &module, Encode!()?).await?.reply()?;
+    client.install(canister, Install::Fresh, &module, Encode!()?).await?.reply()?;
     Ok(canister)
 }
