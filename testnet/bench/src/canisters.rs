@@ -1,7 +1,7 @@
 //! The canisters that are measured.
 
 /// The shipped Rust counter.
-pub const COUNTER: &[u8] = include_bytes!("../../../sdk/examples/prebuilt/counter-rust.wasm");
+pub(crate) const COUNTER: &[u8] = include_bytes!("../../../sdk/examples/prebuilt/counter-rust.wasm");
 
 /// `run` with a little-endian u32 `n` calls `echo` of this canister's own peer (the principal that follows `n` in the
 /// argument) `n` times, one after another, each with a callback, and then replies.
@@ -42,6 +42,6 @@ const RELAY: &str = r#"(module
 ///
 /// # Panics
 /// If our own text form does not assemble.
-pub fn relay() -> Vec<u8> {
+pub(crate) fn relay() -> Vec<u8> {
     wat::parse_str(RELAY).expect("assembles")
 }

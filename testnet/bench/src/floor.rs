@@ -18,7 +18,7 @@ const SYNCS: usize = 100;
 ///
 /// # Errors
 /// No port is free.
-pub async fn echo_server() -> std::io::Result<String> {
+pub(crate) async fn echo_server() -> std::io::Result<String> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     let app = Router::new().fallback(post(|body: bytes::Bytes| async { body }));
@@ -27,7 +27,7 @@ pub async fn echo_server() -> std::io::Result<String> {
 }
 
 /// Echoes the same requests over the same client: what HTTP alone costs.
-pub async fn echo(url: &str, requests: Vec<Request>, clients: usize, duration: Duration) -> Measured {
+pub(crate) async fn echo(url: &str, requests: Vec<Request>, clients: usize, duration: Duration) -> Measured {
     run(&[url.to_owned()], requests, clients, duration, |_, _| Ok(())).await
 }
 
@@ -35,7 +35,7 @@ pub async fn echo(url: &str, requests: Vec<Request>, clients: usize, duration: D
 ///
 /// # Errors
 /// The directory cannot be written.
-pub fn disk_sync(dir: &Path) -> std::io::Result<Duration> {
+pub(crate) fn disk_sync(dir: &Path) -> std::io::Result<Duration> {
     let path = dir.join("sync-floor");
     let mut file = std::fs::File::create(&path)?;
     let mut times = Vec::with_capacity(SYNCS);
@@ -54,7 +54,7 @@ pub fn disk_sync(dir: &Path) -> std::io::Result<Duration> {
 ///
 /// # Panics
 /// If a signature that was just made does not verify.
-pub fn signature_check() -> Duration {
+pub(crate) fn signature_check() -> Duration {
     let key = SigningKey::from_bytes(&[3; 32]);
     let public: VerifyingKey = key.verifying_key();
     let message = [5; 64];

@@ -23,17 +23,17 @@ const VALIDITY: Duration = Duration::from_secs(240);
 
 /// A signed request and where it goes.
 #[derive(Clone)]
-pub struct Request {
+pub(crate) struct Request {
     /// Path below a node's URL.
-    pub path: String,
+    pub(crate) path: String,
     /// The envelope.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
     /// Its id.
-    pub id: RequestId,
+    pub(crate) id: RequestId,
 }
 
 /// Signs requests.
-pub struct Signer {
+pub(crate) struct Signer {
     key: PrivateKey,
     public_der: Vec<u8>,
     nonce: AtomicU64,
@@ -41,14 +41,14 @@ pub struct Signer {
 
 impl Signer {
     /// A signer with this seed.
-    pub fn new(seed: [u8; 32]) -> Self {
+    pub(crate) fn new(seed: [u8; 32]) -> Self {
         let key = PrivateKey::deserialize_raw_32(&seed);
         let public_der = key.public_key().serialize_rfc8410_der();
         Self { key, public_der, nonce: AtomicU64::new(0) }
     }
 
     /// An update call.
-    pub fn update(&self, canister: CanisterId, method: &str, arg: &[u8]) -> Request {
+    pub(crate) fn update(&self, canister: CanisterId, method: &str, arg: &[u8]) -> Request {
         let nonce = self.nonce.fetch_add(1, Ordering::Relaxed);
         self.sign(
             format!("/api/v4/canister/{canister}/call"),
@@ -65,7 +65,7 @@ impl Signer {
     }
 
     /// A query.
-    pub fn query(&self, canister: CanisterId, method: &str, arg: &[u8]) -> Request {
+    pub(crate) fn query(&self, canister: CanisterId, method: &str, arg: &[u8]) -> Request {
         self.sign(
             format!("/api/v3/canister/{canister}/query"),
             EnvelopeContent::Query {
@@ -103,22 +103,22 @@ fn expiry() -> u64 {
 
 /// What a measurement of many requests showed.
 #[derive(Clone, Debug, Default)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// Time of each successful request, sorted.
-    pub latencies: Vec<Duration>,
+    pub(crate) latencies: Vec<Duration>,
     /// From the first request to the last answer.
-    pub elapsed: Duration,
+    pub(crate) elapsed: Duration,
     /// Requests that failed, with the first reason.
-    pub failures: Option<(usize, String)>,
+    pub(crate) failures: Option<(usize, String)>,
 }
 
 impl Measured {
     /// Successful requests per second.
-    pub fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
     /// The latency that a share `quantile` of requests stays below.
-    pub fn quantile(&self, quantile: f64) -> Duration {
+    pub(crate) fn quantile(&self, quantile: f64) -> Duration {
         let index = ((self.latencies.len().max(1) - 1) as f64 * quantile).round() as usize;
         self.latencies.get(index).copied().unwrap_or_default()
     }
@@ -126,19 +126,19 @@ impl Measured {
 
 /// Signatures that were checked.
 #[derive(Clone)]
-pub struct Checker {
+pub(crate) struct Checker {
     chain_key: [u8; 96],
     seen: Arc<Mutex<HashSet<Vec<u8>>>>,
 }
 
 impl Checker {
     /// Checks against this root key (DER), or `None` if it is none.
-    pub fn new(root_key: &[u8]) -> Option<Self> {
+    pub(crate) fn new(root_key: &[u8]) -> Option<Self> {
         Some(Self { chain_key: mains_crypto::chain_key_from_der(root_key)?, seen: Arc::default() })
     }
 
     /// How many different certificates were checked.
-    pub fn certificates_count(&self) -> usize {
+    pub(crate) fn certificates_count(&self) -> usize {
         self.seen.lock().expect("no holder panics").len()
     }
 
@@ -146,7 +146,7 @@ impl Checker {
     ///
     /// # Errors
     /// Why not.
-    pub fn reply(&self, id: &RequestId, body: &[u8]) -> Result<(), String> {
+    pub(crate) fn reply(&self, id: &RequestId, body: &[u8]) -> Result<(), String> {
         #[derive(serde::Deserialize)]
         struct Reply {
             status: String,
@@ -177,7 +177,7 @@ impl Checker {
 }
 
 /// Sends `requests` over `clients` connections spread over `nodes`, at most until `deadline`, and checks each answer.
-pub async fn run(
+pub(crate) async fn run(
     nodes: &[String],
     requests: Vec<Request>,
     clients: usize,

@@ -3,21 +3,21 @@
 use std::time::Duration;
 
 /// One line.
-pub struct Line {
+pub(crate) struct Line {
     /// What was measured.
-    pub name: String,
+    pub(crate) name: String,
     /// The figure, with its unit.
-    pub figure: String,
+    pub(crate) figure: String,
     /// What it is compared with.
-    pub floor: String,
+    pub(crate) floor: String,
     /// Figure by floor.
-    pub ratio: String,
+    pub(crate) ratio: String,
     /// What the design aims at.
-    pub target: &'static str,
+    pub(crate) target: &'static str,
 }
 
 /// A duration in the unit people read best.
-pub fn time(duration: Duration) -> String {
+pub(crate) fn time(duration: Duration) -> String {
     let micros = duration.as_secs_f64() * 1e6;
     match micros {
         m if m < 1.0 => format!("{:.0} ns", m * 1e3),
@@ -28,13 +28,13 @@ pub fn time(duration: Duration) -> String {
 }
 
 /// How many times `floor` fits into `figure`.
-pub fn ratio(figure: f64, floor: f64) -> String {
+pub(crate) fn ratio(figure: f64, floor: f64) -> String {
     if floor <= 0.0 { "-".into() } else { format!("{:.2}x", figure / floor) }
 }
 
 /// Prints the lines as an aligned table.
 #[allow(clippy::print_stdout)]
-pub fn print(lines: &[Line]) {
+pub(crate) fn print(lines: &[Line]) {
     let header = ["measured", "figure", "floor", "ratio", "target"];
     let cells = |line: &Line| {
         [line.name.clone(), line.figure.clone(), line.floor.clone(), line.ratio.clone(), line.target.to_owned()]

@@ -21,7 +21,7 @@ const MAKERS: usize = 32;
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// If this process was started as a replica of the testnet, runs it to its end.
-pub fn node_main() -> Option<Result<()>> {
+pub(crate) fn node_main() -> Option<Result<()>> {
     let arguments: Vec<String> = std::env::args().collect();
     if arguments.get(1).map(String::as_str) != Some("node") {
         return None;
@@ -32,19 +32,19 @@ pub fn node_main() -> Option<Result<()>> {
 }
 
 /// A running testnet.
-pub struct Subject {
+pub(crate) struct Subject {
     testnet: tokio::sync::Mutex<Testnet>,
     directory: tempfile::TempDir,
     /// URLs of the replicas.
-    pub urls: Vec<String>,
+    pub(crate) urls: Vec<String>,
     /// A client of the first replica, as the pre-funded anonymous principal.
-    pub client: Client,
+    pub(crate) client: Client,
     pids: Vec<u32>,
 }
 
 impl Subject {
     /// Starts four replicas.
-    pub async fn start() -> Result<Self> {
+    pub(crate) async fn start() -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let mut testnet = Testnet::create(&Options {
             dir: directory.path().join("testnet"),
@@ -63,17 +63,17 @@ impl Subject {
     }
 
     /// A directory on the disk that the replicas use.
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
     /// A fresh shipped counter.
-    pub async fn counter(&self) -> Result<CanisterId> {
+    pub(crate) async fn counter(&self) -> Result<CanisterId> {
         install(self.client.clone(), canisters::COUNTER.to_vec()).await
     }
 
     /// Many of them.
-    pub async fn counters(&self, count: usize) -> Result<Vec<CanisterId>> {
+    pub(crate) async fn counters(&self, count: usize) -> Result<Vec<CanisterId>> {
         let mut made = Vec::with_capacity(count);
         while made.len() < count {
             let batch = MAKERS.min(count - made.len());
@@ -88,7 +88,7 @@ impl Subject {
 
     /// Time of one call from canister to canister, its reply and callback included: the slope between a run with none
     /// and a run with `calls` of them, so that ordering and certification fall out.
-    pub async fn relay(&self, calls: u32) -> Result<Duration> {
+    pub(crate) async fn relay(&self, calls: u32) -> Result<Duration> {
         let relay = install(self.client.clone(), canisters::relay()).await?;
         let peer = install(self.client.clone(), canisters::relay()).await?;
         let argument = |count: u32| [&count.to_le_bytes()[..], peer.as_slice()].concat();
@@ -105,7 +105,7 @@ impl Subject {
     }
 
     /// Resident memory of a replica, the greatest of the four.
-    pub fn memory_bytes(&self) -> Result<u64> {
+    pub(crate) fn memory_bytes(&self) -> Result<u64> {
         let resident = |pid: &u32| -> Result<u64> {
             let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
             let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
@@ -115,7 +115,7 @@ impl Subject {
     }
 
     /// Processor time that all replicas used so far.
-    pub fn cpu_seconds(&self) -> Result<f64> {
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
         let mut ticks = 0.0;
         for pid in &self.pids {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
@@ -127,7 +127,7 @@ impl Subject {
     }
 
     /// Stops the replicas.
-    pub async fn stop(&self) -> Result<()> {
+    pub(crate) async fn stop(&self) -> Result<()> {
         Ok(self.testnet.lock().await.stop_all().await?)
     }
 }
