@@ -63,12 +63,7 @@ impl WasmtimeEngine {
         let engine = wasmtime::Engine::new(&config(&tracker)).map_err(failed)?;
         let modules = Modules::new(engine, directory).map_err(failed)?;
         tracing::info!(tracking = ?tracker.tracking(), "the Wasm engine is ready");
-        Ok(Self {
-            modules,
-            tracker,
-            updates: Pool::new(UPDATE_INSTANCES_MAX),
-            queries: Pool::new(QUERY_INSTANCES_MAX),
-        })
+        Ok(Self { modules, tracker, updates: Pool::new(UPDATE_INSTANCES_MAX), queries: Pool::new(QUERY_INSTANCES_MAX) })
     }
 
     /// How writes to memory are noticed.

@@ -83,7 +83,9 @@ impl Live {
     pub(crate) fn become_heap(&mut self, heap: &Heap) {
         if let Some(missing) = heap.bytes.checked_sub(self.bytes()).filter(|bytes| *bytes > 0) {
             let memory = self.memory.expect("a heap with bytes belongs to a module with memory");
-            memory.grow(&mut self.store, missing / WASM_PAGE_BYTES).expect("a heap of the state fits its module's memory");
+            memory
+                .grow(&mut self.store, missing / WASM_PAGE_BYTES)
+                .expect("a heap of the state fits its module's memory");
         }
         if let Some(memory) = self.memory
             && !heap.pages.same(&self.heap.pages)

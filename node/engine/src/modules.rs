@@ -133,7 +133,8 @@ impl Modules {
             None => self.compile(&instrumented)?,
         };
         let linker = &self.linkers[usize::from(info.memory64)];
-        let pre = linker.instantiate_pre(&compiled).unwrap_or_else(|error| panic!("a valid module's imports: {error:?}"));
+        let pre =
+            linker.instantiate_pre(&compiled).unwrap_or_else(|error| panic!("a valid module's imports: {error:?}"));
         let data = data.into_iter().map(|(offset, range)| (offset, wasm[range].to_vec())).collect();
         Ok(Arc::new(Module { info: Arc::new(info), pre, globals, data, fresh: OnceLock::new() }))
     }

@@ -33,7 +33,9 @@ unsafe impl MemoryCreator for Slots {
         guard: usize,
     ) -> Result<Box<dyn LinearMemory>, String> {
         if minimum > SLOT_BYTES || reserved.is_none_or(|bytes| bytes > SLOT_BYTES) || guard > TAIL_GUARD_BYTES {
-            return Err(format!("a memory of {minimum} bytes in {reserved:?} with a guard of {guard} does not fit a slot"));
+            return Err(format!(
+                "a memory of {minimum} bytes in {reserved:?} with a guard of {guard} does not fit a slot"
+            ));
         }
         let mut slot = Slot::reserve(self.tracker.clone());
         slot.extend(minimum);
@@ -94,9 +96,8 @@ impl Slot {
             return;
         }
         // SAFETY: `bytes` is at most `SLOT_BYTES`, so the range lies inside our mapping behind what is in use.
-        let result = unsafe {
-            libc::mprotect(self.base().add(self.bytes).cast(), added, libc::PROT_READ | libc::PROT_WRITE)
-        };
+        let result =
+            unsafe { libc::mprotect(self.base().add(self.bytes).cast(), added, libc::PROT_READ | libc::PROT_WRITE) };
         assert!(result == 0, "the host refuses {added} more bytes of memory: {}", std::io::Error::last_os_error());
         self.tracker.protect(self.base() as usize + self.bytes, added);
         self.bytes = bytes;

@@ -32,7 +32,9 @@ impl Tracker {
         #[cfg(target_os = "linux")]
         match userfault::Userfault::open() {
             Ok(userfault) => return Self::Userfault(userfault),
-            Err(error) => tracing::warn!(%error, "no write tracking by the kernel: every message compares its canister's whole heap"),
+            Err(error) => {
+                tracing::warn!(%error, "no write tracking by the kernel: every message compares its canister's whole heap")
+            }
         }
         Self::Compare
     }

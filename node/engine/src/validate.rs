@@ -102,7 +102,10 @@ fn section(payload: &Payload<'_>, interface: &mut Interface) -> Result<(), Modul
                             TypeRef::Global(_) => "a global",
                             _ => "something else",
                         };
-                        return refuse(format!("imports {kind} ({}.{}); only functions can be", import.module, import.name), offset);
+                        return refuse(
+                            format!("imports {kind} ({}.{}); only functions can be", import.module, import.name),
+                            offset,
+                        );
                     }
                 }
             }
@@ -123,8 +126,11 @@ fn section(payload: &Payload<'_>, interface: &mut Interface) -> Result<(), Modul
             for table in section.clone() {
                 let table = table.map_err(invalid)?;
                 if table.ty.initial > limits::MODULE_TABLE_ENTRIES_MAX {
-                    let rule =
-                        format!("has a table of {} entries, more than {}", table.ty.initial, limits::MODULE_TABLE_ENTRIES_MAX);
+                    let rule = format!(
+                        "has a table of {} entries, more than {}",
+                        table.ty.initial,
+                        limits::MODULE_TABLE_ENTRIES_MAX
+                    );
                     return refuse(rule, section.range().start);
                 }
                 if !matches!(table.init, TableInit::RefNull) {

@@ -105,7 +105,10 @@ async fn serve(context: runtime::Context, node: Prepared) -> Result<(), Operator
 }
 
 /// The one production instantiation of network, consensus and replica, and tasks that panic if a part of it ends.
-async fn start_replica(context: &runtime::Context, node: &Prepared) -> Result<(ReplicaHandle, JoinSet<()>), OperatorError> {
+async fn start_replica(
+    context: &runtime::Context,
+    node: &Prepared,
+) -> Result<(ReplicaHandle, JoinSet<()>), OperatorError> {
     let members: Set<_> = node
         .genesis
         .nodes

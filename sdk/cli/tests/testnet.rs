@@ -33,7 +33,9 @@ fn a_canister_is_deployed_called_proven_and_survives_a_lost_replica() {
     assert_eq!(mains.json(&["call", "counter", "inc"])["reply"], "(6 : nat)");
     mains.succeed(&["testnet", "restart", "0"]);
     let replicas = mains.json(&["testnet", "status"]);
-    assert!(replicas.as_array().is_some_and(|all| all.len() == 4 && all.iter().all(|one| one["report"]["healthy"] == true)));
+    assert!(
+        replicas.as_array().is_some_and(|all| all.len() == 4 && all.iter().all(|one| one["report"]["healthy"] == true))
+    );
 
     let upgraded = mains.json(&["deploy", &counter("rust"), "--name", "counter"]);
     assert_eq!(upgraded["mode"], "upgraded");
@@ -122,7 +124,10 @@ fn mistakes_are_answered_in_one_line_that_says_what_to_do() {
         assert_eq!(error.trim().lines().count(), 1, "{error}");
     };
     one_line(&mains.fail(&["call", "counter", "inc"]), "mains testnet up --detach");
-    one_line(&mains.fail(&["call", "counter", "inc", "--identity", "nobody", "--network", "http://127.0.0.1:1"]), "mains identity new nobody");
+    one_line(
+        &mains.fail(&["call", "counter", "inc", "--identity", "nobody", "--network", "http://127.0.0.1:1"]),
+        "mains identity new nobody",
+    );
     one_line(&mains.fail(&["query", "counter", "get", "--network", "mainnet"]), "a node's URL");
     one_line(&mains.fail(&["verify", "/nowhere"]), "cannot read /nowhere");
 

@@ -219,8 +219,9 @@ impl Walk<'_> {
             Operator::F32Const { value } => self.stack.push(constant(f32::from_bits(value.bits()).is_nan())),
             Operator::F64Const { value } => self.stack.push(constant(f64::from_bits(value.bits()).is_nan())),
             other => {
-                let (taken, given) =
-                    other.operator_arity(self.types).ok_or_else(|| Unexpected(format!("unknown operator {other:?}")))?;
+                let (taken, given) = other
+                    .operator_arity(self.types)
+                    .ok_or_else(|| Unexpected(format!("unknown operator {other:?}")))?;
                 self.compute(at, effect(other), taken as usize, given as usize);
             }
         }
@@ -313,7 +314,8 @@ impl Walk<'_> {
 
     /// Marks the block at `depth` as branched to and tells how many values go there.
     fn target(&mut self, depth: u32) -> Result<usize, Unexpected> {
-        let index = self.frames.len().checked_sub(depth as usize + 1).ok_or_else(|| Unexpected("unknown label".into()))?;
+        let index =
+            self.frames.len().checked_sub(depth as usize + 1).ok_or_else(|| Unexpected("unknown label".into()))?;
         let frame = &mut self.frames[index];
         if frame.kind == Kind::Loop {
             return Ok(frame.parameters);

@@ -45,7 +45,12 @@ pub(super) struct Names {
 }
 
 /// Rewrites the body of function number `index`.
-pub(super) fn rewrite(body: &FunctionBody<'_>, index: u32, types: &Types, names: &Names) -> Result<Function, Unexpected> {
+pub(super) fn rewrite(
+    body: &FunctionBody<'_>,
+    index: u32,
+    types: &Types,
+    names: &Names,
+) -> Result<Function, Unexpected> {
     let ty = types.function(index)?;
     let mut groups = Vec::new();
     let mut locals = ty.params().to_vec();
@@ -72,8 +77,16 @@ pub(super) fn rewrite(body: &FunctionBody<'_>, index: u32, types: &Types, names:
         (_, Some(ty)) => BlockType::FunctionType(ty),
         (_, None) => return Err(Unexpected("a block type is missing".into())),
     };
-    let mut writer =
-        Writer { function: Function::new(groups), names, gas, floor: gas + 1, frame, scratch, depth: 0, analysis: &analysis };
+    let mut writer = Writer {
+        function: Function::new(groups),
+        names,
+        gas,
+        floor: gas + 1,
+        frame,
+        scratch,
+        depth: 0,
+        analysis: &analysis,
+    };
     writer.prologue(block);
     writer.operators(&operators)?;
     Ok(writer.function)

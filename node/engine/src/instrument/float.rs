@@ -90,10 +90,20 @@ impl Scratch {
         // NaN is the only value that is not equal to itself.
         match (point, self) {
             (Canonical::F32, Self { f32: Some(local), .. }) => {
-                sink.local_tee(*local).f32_const(Ieee32::new(NAN_32)).local_get(*local).local_get(*local).f32_eq().select();
+                sink.local_tee(*local)
+                    .f32_const(Ieee32::new(NAN_32))
+                    .local_get(*local)
+                    .local_get(*local)
+                    .f32_eq()
+                    .select();
             }
             (Canonical::F64, Self { f64: Some(local), .. }) => {
-                sink.local_tee(*local).f64_const(Ieee64::new(NAN_64)).local_get(*local).local_get(*local).f64_eq().select();
+                sink.local_tee(*local)
+                    .f64_const(Ieee64::new(NAN_64))
+                    .local_get(*local)
+                    .local_get(*local)
+                    .f64_eq()
+                    .select();
             }
             (Canonical::Lanes(lanes), Self { v128: Some(local), .. }) => {
                 sink.local_tee(*local).v128_const(if lanes == Lanes::F32x4 { NAN_32X4 } else { NAN_64X2 });

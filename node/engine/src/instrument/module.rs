@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use wasm_encoder as encode;
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasmparser::{
-    BlockType, CompositeInnerType, ContType, DataKind, ExternalKind, FrameKind, FuncType, ModuleArity, Operator, Parser,
-    Payload, RefType, SubType, TypeRef,
+    BlockType, CompositeInnerType, ContType, DataKind, ExternalKind, FrameKind, FuncType, ModuleArity, Operator,
+    Parser, Payload, RefType, SubType, TypeRef,
 };
 
 /// The module's function types and which function has which.
@@ -215,7 +215,13 @@ fn append(sections: &mut Sections, types: &Types, memory64: bool) -> Result<Name
     for wide in helpers::WIDE {
         sections.functions.function(helper_types + u32::from(wide));
     }
-    Ok(Names { gas, stack: gas + 1, helpers: types.functions.len() as u32, result_types: types.functions.iter().map(|ty| result_types.get(ty).copied()).collect(), memory64 })
+    Ok(Names {
+        gas,
+        stack: gas + 1,
+        helpers: types.functions.len() as u32,
+        result_types: types.functions.iter().map(|ty| result_types.get(ty).copied()).collect(),
+        memory64,
+    })
 }
 
 /// The value of a data segment's offset.

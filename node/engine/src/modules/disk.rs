@@ -8,8 +8,9 @@ use crate::instrument::PASS_VERSION;
 use mains_execution::engine::ModuleError;
 use mains_types::Digest32;
 use std::{
-    fs, io,
+    fs,
     hash::{DefaultHasher, Hash, Hasher},
+    io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -55,7 +56,9 @@ impl Disk {
                 let _ = fs::File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
                 return Ok(module);
             }
-            Some(Err(error)) => tracing::warn!(%error, path = %path.display(), "a compiled module cannot be used again"),
+            Some(Err(error)) => {
+                tracing::warn!(%error, path = %path.display(), "a compiled module cannot be used again")
+            }
             None => {}
         }
         let module = compile()?;

@@ -79,12 +79,18 @@ impl Interface {
         let (visibility, name) = match rest.split_once(' ') {
             Some(("public", name)) => (SectionVisibility::Public, name),
             Some(("private", name)) => (SectionVisibility::Private, name),
-            _ => return refuse(format!("has a custom section {name:?}: after icp: comes public or private and a name"), offset),
+            _ => {
+                return refuse(
+                    format!("has a custom section {name:?}: after icp: comes public or private and a name"),
+                    offset,
+                );
+            }
         };
         self.info.orthogonal_persistence |= name == PERSISTENCE_SECTION;
         self.section_bytes += name.len() + content.len();
         if self.section_bytes > limits::MODULE_CUSTOM_SECTIONS_BYTES_MAX {
-            let rule = format!("has icp: custom sections with more than {} bytes", limits::MODULE_CUSTOM_SECTIONS_BYTES_MAX);
+            let rule =
+                format!("has icp: custom sections with more than {} bytes", limits::MODULE_CUSTOM_SECTIONS_BYTES_MAX);
             return refuse(rule, offset);
         }
         if self.info.sections.insert(name.into(), (visibility, content.to_vec())).is_some() {
@@ -125,7 +131,10 @@ impl Interface {
             return refuse(format!("imports unknown function {module}.{name}"), offset);
         };
         if known.narrow && self.memory64 {
-            return refuse(format!("imports {module}.{name}, which exists only for modules with 32-bit memory"), offset);
+            return refuse(
+                format!("imports {module}.{name}, which exists only for modules with 32-bit memory"),
+                offset,
+            );
         }
         let is = |actual: &[ValType], expected: &[Type]| {
             actual.len() == expected.len()
@@ -138,7 +147,10 @@ impl Interface {
                     types.iter().map(|ty| self.value_type(*ty).to_string()).collect::<Vec<_>>().join(", ")
                 };
                 let (parameters, results) = (list(known.parameters), list(known.results));
-                refuse(format!("imports {module}.{name} with a wrong type; it is ({parameters}) -> ({results})"), offset)
+                refuse(
+                    format!("imports {module}.{name} with a wrong type; it is ({parameters}) -> ({results})"),
+                    offset,
+                )
             }
         }
     }

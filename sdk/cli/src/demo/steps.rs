@@ -96,7 +96,7 @@ impl<'a> Demo<'a> {
 
     /// Creates the counter through the cycles ledger and installs its code.
     pub(super) async fn deploy(&mut self, stage: &mut Stage) -> Result<()> {
-        let client = &self.clients[0];
+        let client = self.clients[0].clone();
         let canister = stage
             .step("a canister is created through the cycles ledger", async {
                 let principal = client.principal()?;
@@ -112,7 +112,14 @@ impl<'a> Demo<'a> {
             .step("the counter is installed", async {
                 let outcome = client.install(canister, Install::Fresh, shipped::COUNTER, Encode!()?).await?;
                 let certified = self.certified(&outcome);
+                let height = outcome.height.get();
                 outcome.reply()?;
+                // A replica admits calls by its own newest certified state, and certifies a moment after the first one.
+                self.testnet
+                    .wait("the same height", CATCH_UP, |replicas| {
+                        replicas.iter().all(|replica| replica.certified_height() >= height)
+                    })
+                    .await?;
                 Ok(((), format!("{} bytes of Wasm, {certified}", terminal::group(shipped::COUNTER.len()))))
             })
             .await?;

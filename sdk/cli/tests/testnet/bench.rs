@@ -69,7 +69,10 @@ impl Mains {
     /// Posts bytes to the first replica: status, headers in lower case, JSON body.
     pub(crate) fn post(&self, path: &str, body: Vec<u8>) -> (u16, String, Value) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the replica listens");
-        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\norigin: http://page\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\norigin: http://page\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
         stream.write_all(head.as_bytes()).expect("sent");
         // The replica may answer and close before it has read all of a body that is too large.
         let _ = stream.write_all(&body);
