@@ -38,12 +38,15 @@ pub(crate) async fn run(context: Context, arguments: DemoArguments) -> Result<()
             interrupted().await;
         }
     }
+    let stopped = testnet.stop_all().await;
     // The logs of a demo that failed are worth more than a clean temporary directory.
-    if let (Some(scratch), Err(_)) = (scratch, &shown) {
-        terminal::note(format_args!("The replicas' files and logs stay in {}", scratch.keep().display()));
+    match scratch {
+        Some(scratch) if shown.is_err() => {
+            terminal::note(format_args!("The replicas' files and logs stay in {}", scratch.keep().display()));
+        }
+        scratch => drop(scratch),
     }
-    testnet.stop_all().await?;
-    shown
+    shown.and(stopped.map_err(Into::into))
 }
 
 async fn show(context: &Context, testnet: &mut Testnet, stage: &mut Stage) -> Result<()> {

@@ -5,7 +5,7 @@ use anyhow::Result;
 use std::time::{Duration, Instant};
 
 /// Columns for the names of steps.
-const TITLE_WIDTH: usize = 52;
+const TITLE_WIDTH: usize = 55;
 
 /// Where the steps appear.
 pub(super) struct Stage {
