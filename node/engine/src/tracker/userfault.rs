@@ -178,7 +178,7 @@ impl Userfault {
                 unsafe { start.cast::<u8>().add(page).write_volatile(1) };
                 let mut found = Vec::new();
                 self.scan(at, 2 * page, &mut |range| found.push(range))?;
-                if found != [page..2 * page] {
+                if found.as_slice() != std::slice::from_ref(&(page..2 * page)) {
                     return Err(io::Error::other("writes are not noticed exactly"));
                 }
             }
