@@ -21,6 +21,9 @@ mod stack;
 mod tracker;
 mod validate;
 
+#[cfg(test)]
+mod tests;
+
 pub use engine::{EngineError, WasmtimeEngine};
 pub use instrument::PASS_VERSION;
 pub use stack::{HOST_STACK_BYTES, on_big_stack};

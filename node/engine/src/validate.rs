@@ -41,7 +41,9 @@ pub(crate) fn refuse<T>(rule: impl Into<String>, offset: impl TryInto<u64>) -> R
 }
 
 fn invalid(error: wasmparser::Error) -> ModuleError {
-    ModuleError { rule: format!("is no valid module: {}", error.message()), offset: Some(error.offset() as u64) }
+    // Some of the validator's texts have more than one line.
+    let reason: Vec<&str> = error.message().split_whitespace().collect();
+    ModuleError { rule: format!("is no valid module: {}", reason.join(" ")), offset: Some(error.offset() as u64) }
 }
 
 /// Checks a module and tells what the host must know about it.

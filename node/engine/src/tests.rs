@@ -1,0 +1,9 @@
+//! Canisters written as text, run to their end; every rule with each way of tracking writes.
+
+mod floats;
+mod harness;
+mod limits;
+mod modules;
+mod persistence;
+mod system;
+mod traps;
