@@ -48,7 +48,19 @@ const EDGES: [(&str, &[&str]); 20] = [
         "mains-sim",
         &["mains-ledger", "mains-state", "mains-execution", "mains-engine", "mains-consensus", "mains-replica"],
     ),
-    ("mains-conformance", &["mains-ledger", "mains-client", "mains-local", "mains-operator"]),
+    // `tests/core.rs` runs canisters under `execute` alone.
+    (
+        "mains-conformance",
+        &[
+            "mains-ledger",
+            "mains-state",
+            "mains-execution",
+            "mains-engine",
+            "mains-client",
+            "mains-local",
+            "mains-operator",
+        ],
+    ),
     ("mains-bench", &["mains-client", "mains-local", "mains-operator"]),
 ];
 
