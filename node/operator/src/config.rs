@@ -4,6 +4,7 @@
 
 use crate::error::OperatorError;
 use libp2p::Multiaddr;
+use mains_gateway::Sibling;
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::Path};
 
@@ -28,6 +29,8 @@ pub struct Config {
     pub query_threads: usize,
     /// What is logged (`info`, `debug`, or a filter such as `info,mains_replica=debug`). Default `info`, libraries `warn`.
     pub log: String,
+    /// Other replicas' APIs, for the status page to show them side by side. Default: none.
+    pub siblings: Vec<Sibling>,
 }
 
 impl Default for Config {
@@ -39,6 +42,7 @@ impl Default for Config {
             mdns: true,
             query_threads: 2,
             log: "info,commonware_consensus=warn,commonware_runtime=warn,libp2p=warn".into(),
+            siblings: Vec::new(),
         }
     }
 }
@@ -58,6 +62,8 @@ pub struct NodeConfig {
     pub query_threads: usize,
     /// What is logged.
     pub log: String,
+    /// Other replicas' APIs.
+    pub siblings: Vec<Sibling>,
 }
 
 impl Config {
@@ -99,6 +105,7 @@ impl Config {
             mdns: self.mdns,
             query_threads: self.query_threads,
             log: self.log,
+            siblings: self.siblings,
         })
     }
 }

@@ -7,6 +7,7 @@ use crate::{
 };
 use mains_consensus::ChainKey;
 use mains_crypto::NodeKey;
+use mains_gateway::Sibling;
 use mains_state::{Genesis, GenesisNode, NetworkKind, genesis::ChainKeyOrigin};
 use mains_types::{Cycles, Principal, UnixNanos};
 use rand::TryRng;
@@ -96,6 +97,7 @@ pub fn create_testnet(dir: &Path, options: &TestnetOptions) -> Result<TestnetFil
                 })
                 .collect(),
             mdns: false,
+            siblings: siblings(&keys, options.api_port, index),
             ..Config::default()
         };
         let text = toml::to_string_pretty(&config).expect("a config serializes");
@@ -104,6 +106,16 @@ pub fn create_testnet(dir: &Path, options: &TestnetOptions) -> Result<TestnetFil
         files.node_ids.push(key.node_id());
     }
     Ok(files)
+}
+
+/// The APIs of all replicas but the one with this index.
+fn siblings(keys: &[NodeKey], api_port: u16, index: usize) -> Vec<Sibling> {
+    let all = keys.iter().enumerate().filter(|(other, _)| *other != index);
+    all.map(|(other, key)| Sibling {
+        node_id: key.node_id().to_text(),
+        url: format!("http://127.0.0.1:{}", usize::from(api_port) + other),
+    })
+    .collect()
 }
 
 fn random() -> [u8; 32] {

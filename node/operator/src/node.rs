@@ -94,7 +94,8 @@ async fn serve(context: runtime::Context, node: Prepared) -> Result<(), Operator
     let listener = tokio::net::TcpListener::from_std(node.api)
         .map_err(|source| OperatorError::file("use", &node.dir.run_file(), source))?;
     let stop = stop_signal().map_err(OperatorError::Signals)?;
-    mains_gateway::serve(listener, handle, mains_gateway::Config::default(), stop)
+    let gateway = mains_gateway::Config { siblings: node.config.siblings, ..mains_gateway::Config::default() };
+    mains_gateway::serve(listener, handle, gateway, stop)
         .await
         .map_err(|error| OperatorError::Network(error.to_string()))?;
     tracing::info!("stopped");
