@@ -3,7 +3,7 @@
 
 use crate::{Network, manage};
 use anyhow::{Context as _, Result, ensure};
-use mains_types::CanisterId;
+use mains_types::{CanisterId, limits};
 use std::time::{Duration, Instant};
 
 /// How long a case may take.
@@ -23,21 +23,23 @@ pub struct Suite<'n> {
 /// What a client can see of a canister that changes only if somebody changes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    summary: serde_json::Value,
+    summary: serde_json::Map<String, serde_json::Value>,
     value: Option<u64>,
 }
 
 impl Snapshot {
-    /// Looks at a canister. Its balance is left out: storage is charged all the time.
+    /// Looks at a canister, once all replicas know the same of it. The balance is left out, because storage is charged
+    /// all the time, and memory is counted in whole pages, because the log of traps is part of it.
     ///
     /// # Errors
     /// There is no answer.
     pub async fn take(network: &Network, canister: CanisterId) -> Result<Self> {
-        let mut summary: serde_json::Value = network.json(0, &format!("/api/mains/v1/canister/{canister}")).await?;
+        network.agree().await?;
+        let mut summary: serde_json::Map<_, _> = network.json(0, &format!("/api/mains/v1/canister/{canister}")).await?;
         let is_installed = summary.get("module_hash").is_some_and(|hash| !hash.is_null());
-        if let Some(fields) = summary.as_object_mut() {
-            fields.remove("cycles");
-        }
+        summary.remove("cycles");
+        let bytes = summary.remove("memory_bytes").and_then(|bytes| bytes.as_u64()).context("memory_bytes")?;
+        summary.insert("memory_pages".into(), (bytes / limits::WASM_PAGE_BYTES).into());
         let value = if is_installed { manage::get(&network.client(0)?, canister).await.ok() } else { None };
         Ok(Self { summary, value })
     }
@@ -45,10 +47,14 @@ impl Snapshot {
     /// Sees that the canister is still the same.
     ///
     /// # Errors
-    /// It is not.
+    /// It is not: says in what.
     pub async fn is_unchanged(&self, network: &Network, canister: CanisterId) -> Result<()> {
         let now = Self::take(network, canister).await?;
-        ensure!(now == *self, "canister {canister} changed from {self:?} to {now:?}");
+        ensure!(now.value == self.value, "the value of {canister} changed from {:?} to {:?}", self.value, now.value);
+        for (field, before) in &self.summary {
+            let after = &now.summary[field];
+            ensure!(after == before, "{field} of {canister} changed from {before} to {after}");
+        }
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use mains_conformance::{
 use mains_types::{CanisterId, Cycles, Principal, ids};
 
 /// A little more than the instructions of one install cost, so that a few calls later the canister is broke.
-const LITTLE: Cycles = Cycles(12_000_000_000);
+const LITTLE: Cycles = Cycles(20_000_000_000);
 /// Calls after which a canister with [`LITTLE`] must be broke.
 const CALLS: usize = 100;
 
@@ -37,6 +37,7 @@ pub(super) async fn run(suite: &mut Suite<'_>) -> Result<()> {
     for (method, code, text) in modules::HOSTILE_CALLS {
         suite.case(&format!("hostile: {method}"), misbehaves(network, hostile, method, code, text)).await;
     }
+    suite.case("hostile: no_reply", without_reply(network, hostile)).await;
     suite.case("hostile: a query that loops", query_that_loops(network, hostile)).await;
     suite.case("hostile: inspect_message loops", inspection(network, "(loop (br 0))", "IC0522")).await;
     suite.case("hostile: inspect_message traps", inspection(network, "unreachable", "IC0502")).await;
@@ -140,6 +141,12 @@ async fn misbehaves(network: &Network, hostile: CanisterId, method: &str, code: 
     let told = rejection.error_code.as_deref().unwrap_or_default();
     ensure!(told.starts_with(code) && rejection.message.contains(text), "{code} {text:?}, not {rejection}");
     before.is_unchanged(network, hostile).await
+}
+
+/// A call that ends well but says nothing: what it did counts, its caller is told.
+async fn without_reply(network: &Network, hostile: CanisterId) -> Result<()> {
+    let ended = manage::call(&network.client(1)?, hostile, "no_reply").await?;
+    answer::is_rejected(&ended, "IC0506", "did not reply")
 }
 
 async fn query_that_loops(network: &Network, hostile: CanisterId) -> Result<()> {
