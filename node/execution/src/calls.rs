@@ -156,7 +156,7 @@ fn route(state: &mut State, caller: &CanisterId, context: u64, call: OutgoingCal
     let number = state.insert_callback(caller, callback).expect("the caller has just run");
     let origin = CallOrigin::Canister { sender: *caller, callback: number, deadline: call.deadline };
     if is_built_in(state, &call.callee) {
-        if state.system_queue_count() >= limits::SYSTEM_QUEUE_MAX {
+        if state.is_system_queue_full() {
             return respond(state, &origin, Err(rejects::queue_full(&call.callee)), call.cycles);
         }
         let OutgoingCall { callee, method, argument, cycles, .. } = call;

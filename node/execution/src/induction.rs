@@ -40,7 +40,7 @@ fn receiver(call: &Call) -> Result<CanisterId, Reject> {
 /// Checks the call and charges its transport; returns what that cost.
 fn admit(state: &mut State, call: &Call, receiver: &CanisterId) -> Result<Cycles, Reject> {
     if is_built_in(state, &call.canister_id) {
-        if state.system_queue_count() >= limits::SYSTEM_QUEUE_MAX {
+        if state.is_system_queue_full() {
             return Err(rejects::queue_full(&call.canister_id));
         }
         // Only those who control a canister can make it pay for calls about it.

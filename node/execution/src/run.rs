@@ -22,9 +22,9 @@ const EMPTY_REPLY: &[u8] = b"DIDL\0\0";
 const FROZEN_TIMER_NANOS: u64 = 60 * UnixNanos::SECOND;
 
 /// Runs a message of this canister.
-pub(crate) fn message(round: &mut Round<'_>, id: &CanisterId, message: Arc<Message>) {
+pub(crate) fn message(round: &mut Round<'_>, id: &CanisterId, message: Message) {
     charges::settle_storage(&mut round.state, id);
-    match Arc::unwrap_or_clone(message) {
+    match message {
         Message::Ingress { request_id, sender, method, argument } => {
             let origin = CallOrigin::Ingress { request_id, sender };
             call(round, id, origin, sender, method, argument, Cycles::ZERO);

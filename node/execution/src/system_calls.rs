@@ -9,14 +9,13 @@ use crate::{
 use mains_ledger::Resource;
 use mains_state::{CallOrigin, IngressStatus, State, SystemMessage};
 use mains_types::{CanisterId, Cycles, Principal, Reject, limits};
-use std::sync::Arc;
 
 /// Instructions of compiling one module that are charged at most.
 const COMPILE_INSTRUCTIONS_MAX: u64 = limits::INSTALL_INSTRUCTIONS_MAX;
 
 /// Runs it, unless it asks for random bytes: whoever proposed this block knew its randomness before the calls in it, so these
 /// wait until the height that asked is certified.
-pub(crate) fn run_or_put_off(round: &mut Round<'_>, message: Arc<SystemMessage>) {
+pub(crate) fn run_or_put_off(round: &mut Round<'_>, message: SystemMessage) {
     if message.callee == Principal::management_canister() && message.method == "raw_rand" {
         if let CallOrigin::Ingress { request_id, .. } = &message.origin {
             round.state.set_ingress_status(request_id, IngressStatus::Processing);

@@ -4,7 +4,7 @@
 
 use crate::{
     Heap, PageTree,
-    message::{CallContext, CallOrigin, Callback, Message},
+    message::{CallContext, CallOrigin, Callback, Hashed, Message},
 };
 use imbl::{OrdMap, Vector};
 use mains_types::{CanisterId, Cycles, Digest32, Principal, UnixNanos, limits};
@@ -106,6 +106,8 @@ pub struct Code {
     pub sections: Arc<BTreeMap<String, Section>>,
     /// What the module exports. A function of the module.
     pub exports: Arc<Exports>,
+    /// BLAKE3 of module, sections and exports: how the root covers them.
+    pub(crate) digest: Digest32,
 }
 
 /// What a module exports, kept so that finding a method needs no look into the module.
@@ -131,6 +133,28 @@ pub struct Section {
 }
 
 impl Code {
+    /// A module on a heap, with empty stable memory. `module_hash` is the SHA-256 of what was uploaded; `sections` and `exports`
+    /// are what the host found in the module.
+    pub fn new(
+        wasm: Arc<serde_bytes::ByteBuf>,
+        module_hash: Digest32,
+        heap: Heap,
+        sections: BTreeMap<String, Section>,
+        exports: Exports,
+    ) -> Self {
+        let (stable, digest) = (PageTree::default(), [0; 32]);
+        let (sections, exports) = (Arc::new(sections), Arc::new(exports));
+        let mut code = Self { wasm, module_hash, heap, stable, stable_pages: 0, sections, exports, digest };
+        code.digest = code.module_digest();
+        code
+    }
+
+    /// What `digest` must be.
+    pub(crate) fn module_digest(&self) -> Digest32 {
+        let module = *blake3::hash(&self.wasm).as_bytes();
+        crate::state::digest_of(&(module, &self.sections, &self.exports))
+    }
+
     /// Whether the module has an entry point of this name, e.g. `canister_inspect_message`.
     pub fn has_hook(&self, name: &str) -> bool {
         self.exports.hooks.contains(name)
@@ -203,7 +227,7 @@ pub struct Canister {
     /// When its timer is due.
     pub global_timer: Option<UnixNanos>,
     /// Messages that wait, oldest first. Changed only by [`crate::State::enqueue`] and its siblings.
-    pub queue: Vector<Arc<Message>>,
+    pub queue: Vector<Arc<Hashed<Message>>>,
     /// Bytes of all messages that wait.
     pub queue_bytes: u64,
     /// Whether a heartbeat waits, so that there is never more than one.

@@ -19,6 +19,6 @@ pub use checkpoint::CheckpointStore;
 pub use genesis::{Genesis, GenesisNode, NetworkKind};
 pub use ingress::{IngressEntry, IngressHistory, IngressStatus};
 pub use memory::{Heap, PAGE_BYTES, PageTree};
-pub use message::{CallContext, CallOrigin, Callback, Continuation, Message, Response, SystemMessage, Task};
+pub use message::{CallContext, CallOrigin, Callback, Continuation, Hashed, Message, Response, SystemMessage, Task};
 pub use state::{EncodingError, State, Subnet};
 pub use tokens::{Table, Tokens};

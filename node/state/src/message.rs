@@ -1,7 +1,8 @@
 //! Messages that wait in queues, and what a canister remembers about calls that are under way.
 
-use mains_types::{CanisterId, Cycles, Principal, Reject, RequestId, UnixNanos};
-use serde::{Deserialize, Serialize};
+use mains_types::{CanisterId, Cycles, Digest32, Principal, Reject, RequestId, UnixNanos};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{ops::Deref, sync::OnceLock};
 
 /// One message in a canister's input queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,49 @@ impl Message {
     }
 }
 
+/// A value that waits, with its digest once somebody asked for it: what stays in a queue is hashed once, not in every block.
+#[derive(Clone, Debug)]
+pub struct Hashed<T> {
+    value: T,
+    digest: OnceLock<Digest32>,
+}
+
+impl<T: Serialize> Hashed<T> {
+    /// The value; nothing is hashed yet.
+    pub fn new(value: T) -> Self {
+        Self { value, digest: OnceLock::new() }
+    }
+
+    /// BLAKE3 of its canonical encoding.
+    pub fn digest(&self) -> Digest32 {
+        *self.digest.get_or_init(|| crate::state::digest_of(&self.value))
+    }
+
+    /// The value alone.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+}
+
+impl<T> Deref for Hashed<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: Serialize> Serialize for Hashed<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
+    }
+}
+
+impl<'de, T: Serialize + Deserialize<'de>> Deserialize<'de> for Hashed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::deserialize(deserializer).map(Self::new)
+    }
+}
+
 /// What a canister does of its own accord, by exporting a function for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Task {
@@ -80,6 +124,13 @@ pub struct SystemMessage {
     pub argument: Vec<u8>,
     /// Cycles that travel with the call (held in flight).
     pub cycles: Cycles,
+}
+
+impl SystemMessage {
+    /// Bytes that it holds in a queue.
+    pub fn bytes(&self) -> u64 {
+        (self.method.len() + self.argument.len()) as u64
+    }
 }
 
 /// The answer to a call.

@@ -10,16 +10,20 @@ mod encoding;
 mod tests;
 
 pub use certified::{CANISTER_RANGES, leb128};
+pub(crate) use digest::of as digest_of;
 pub use encoding::EncodingError;
 
 use crate::{
-    Callback, Canister, Genesis, IngressHistory, IngressStatus, Message, NetworkKind, RunStatus, ingress::IngressEntry,
-    message::SystemMessage, tokens::Tokens,
+    Callback, Canister, Genesis, IngressHistory, IngressStatus, Message, NetworkKind, RunStatus,
+    ingress::IngressEntry,
+    message::{Hashed, SystemMessage},
+    tokens::Tokens,
 };
 use imbl::{OrdMap, OrdSet, Vector};
 use mains_ledger::{Account, Ledger, Tariff};
 use mains_types::{
     CanisterId, Cycles, Digest32, Height, NodeId, Principal, RequestId, SubnetId, UnixNanos, ids::FIRST_CANISTER_INDEX,
+    limits,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -86,9 +90,11 @@ pub struct State {
     /// The next turn number.
     next_turn: u64,
     /// Calls to built-in canisters that wait, oldest first.
-    system_queue: Vector<Arc<SystemMessage>>,
+    system_queue: Vector<Arc<Hashed<SystemMessage>>>,
+    /// Bytes of these and of those that wait for random bytes.
+    system_queue_bytes: u64,
     /// Calls that wait for random bytes, with the height that asked: nobody could know these bytes then.
-    random_queue: Vector<(Height, Arc<SystemMessage>)>,
+    random_queue: Vector<(Height, Arc<Hashed<SystemMessage>>)>,
     /// Where the round of charging idle canisters for their storage goes on.
     pub storage_cursor: Option<CanisterId>,
 
@@ -141,6 +147,7 @@ impl State {
             tokens: Tokens::default(),
             next_turn: 0,
             system_queue: Vector::new(),
+            system_queue_bytes: 0,
             random_queue: Vector::new(),
             storage_cursor: None,
             ready: OrdSet::new(),
@@ -253,7 +260,7 @@ impl State {
         let turn = self.next_turn;
         let Some(canister) = self.canister_mut(id) else { return false };
         canister.queue_bytes += message.bytes();
-        canister.queue.push_back(Arc::new(message));
+        canister.queue.push_back(Arc::new(Hashed::new(message)));
         if canister.turn.is_none() {
             canister.turn = Some(turn);
             self.ready.insert((turn, *id));
@@ -263,7 +270,7 @@ impl State {
     }
 
     /// Takes the oldest message of the canister whose turn it is; the canister goes to the end of the line if it has more.
-    pub fn dequeue(&mut self) -> Option<(CanisterId, Arc<Message>)> {
+    pub fn dequeue(&mut self) -> Option<(CanisterId, Message)> {
         let (turn, id) = self.ready.remove_min()?;
         let next = self.next_turn;
         let canister = self.canister_mut(&id).expect("a canister in line exists");
@@ -275,7 +282,7 @@ impl State {
             self.ready.insert((next, id));
             self.next_turn += 1;
         }
-        Some((id, message))
+        Some((id, Arc::unwrap_or_clone(message).into_inner()))
     }
 
     /// Whether a message waits to be run.
@@ -285,31 +292,38 @@ impl State {
 
     /// Puts a call at the end of the queue of the built-in canisters.
     pub fn enqueue_system(&mut self, message: SystemMessage) {
-        self.system_queue.push_back(Arc::new(message));
+        self.system_queue_bytes += message.bytes();
+        self.system_queue.push_back(Arc::new(Hashed::new(message)));
     }
 
     /// Takes the oldest call to a built-in canister.
-    pub fn dequeue_system(&mut self) -> Option<Arc<SystemMessage>> {
-        self.system_queue.pop_front()
+    pub fn dequeue_system(&mut self) -> Option<SystemMessage> {
+        let message = self.system_queue.pop_front()?;
+        self.system_queue_bytes -= message.bytes();
+        Some(Arc::unwrap_or_clone(message).into_inner())
     }
 
-    /// How many calls to built-in canisters wait.
-    pub fn system_queue_count(&self) -> usize {
-        self.system_queue.len() + self.random_queue.len()
+    /// Whether the queue of the built-in canisters takes no more calls.
+    pub fn is_system_queue_full(&self) -> bool {
+        self.system_queue.len() + self.random_queue.len() >= limits::SYSTEM_QUEUE_MAX
+            || self.system_queue_bytes >= limits::SYSTEM_QUEUE_BYTES_MAX
     }
 
     /// Puts off a call that asks for random bytes until its height is certified.
-    pub fn enqueue_random(&mut self, message: Arc<SystemMessage>) {
-        self.random_queue.push_back((self.height, message));
+    pub fn enqueue_random(&mut self, message: SystemMessage) {
+        self.system_queue_bytes += message.bytes();
+        self.random_queue.push_back((self.height, Arc::new(Hashed::new(message))));
     }
 
     /// Takes the oldest call that asked for random bytes at a height up to `certified`.
-    pub fn dequeue_random(&mut self, certified: Height) -> Option<Arc<SystemMessage>> {
+    pub fn dequeue_random(&mut self, certified: Height) -> Option<SystemMessage> {
         let (asked, _) = self.random_queue.front()?;
         if *asked > certified {
             return None;
         }
-        self.random_queue.pop_front().map(|(_, message)| message)
+        let (_, message) = self.random_queue.pop_front()?;
+        self.system_queue_bytes -= message.bytes();
+        Some(Arc::unwrap_or_clone(message).into_inner())
     }
 
     /// Remembers a call that a canister made; returns the callback's id. `None` and no change if it does not exist.
@@ -342,9 +356,10 @@ impl State {
     }
 
     /// Takes all messages out of a canister's queue, for whoever answers them.
-    pub fn drain_queue(&mut self, id: &CanisterId) -> Vec<Arc<Message>> {
+    pub fn drain_queue(&mut self, id: &CanisterId) -> Vec<Message> {
         let Some(canister) = self.canister_mut(id) else { return Vec::new() };
-        let messages = std::mem::take(&mut canister.queue).into_iter().collect();
+        let messages = std::mem::take(&mut canister.queue);
+        let messages = messages.into_iter().map(|message| Arc::unwrap_or_clone(message).into_inner()).collect();
         (canister.queue_bytes, canister.heartbeat_waits) = (0, false);
         if let Some(turn) = canister.turn.take() {
             self.ready.remove(&(turn, *id));

@@ -87,6 +87,8 @@ pub const CANISTER_QUEUE_MAX: usize = 5_000;
 pub const CANISTER_QUEUE_BYTES_MAX: u64 = 64 << 20;
 /// Calls to built-in canisters that wait, all together.
 pub const SYSTEM_QUEUE_MAX: usize = 10_000;
+/// Bytes of these together.
+pub const SYSTEM_QUEUE_BYTES_MAX: u64 = 256 << 20;
 /// Calls of one canister still waiting for a response.
 pub const CANISTER_CALLBACKS_MAX: usize = 5_000;
 /// Bytes of certified data.

@@ -5,7 +5,7 @@ use mains_execution::{
     engine::{Engine, Entry, Ran, Run, Trap},
     system_api::{Effects, Inputs, Mode, SystemApi},
 };
-use mains_state::{Canister as Record, Code, Continuation, PageTree, Settings, Subnet};
+use mains_state::{Canister as Record, Code, Continuation, Settings, Subnet};
 use mains_types::{CanisterId, Principal, UnixNanos, ids::canister_id};
 use std::sync::{Arc, LazyLock};
 
@@ -67,15 +67,7 @@ impl<'a> Canister<'a> {
         let wasm = wasm(text);
         let info = engine.module(&wasm).unwrap_or_else(|error| panic!("the module {error}"));
         let heap = engine.instantiate(&wasm).expect("its segments fit");
-        let code = Code {
-            wasm: Arc::new(wasm.into()),
-            module_hash: [0; 32],
-            heap,
-            stable: PageTree::default(),
-            stable_pages: 0,
-            sections: Default::default(),
-            exports: Default::default(),
-        };
+        let code = Code::new(Arc::new(wasm.into()), [0; 32], heap, Default::default(), Default::default());
         let mut canister =
             Self { engine, id: canister_id(300), code, instructions: LIMIT, settings: Settings::default() };
         if info.has_start {

@@ -153,18 +153,14 @@ fn code(module: &Module, heap: Heap, stable: PageTree, stable_pages: u64) -> Cod
         let is_public = *visibility == SectionVisibility::Public;
         (name.clone(), Section { is_public, content: Arc::new(content.clone().into()) })
     };
-    Code {
-        wasm: module.wasm.clone(),
-        module_hash: module.hash,
-        heap,
-        stable,
-        stable_pages,
-        sections: Arc::new(module.info.sections.iter().map(section).collect()),
-        exports: Arc::new(Exports {
-            updates: module.info.updates.clone(),
-            queries: module.info.queries.clone(),
-            composite_queries: module.info.composite_queries.clone(),
-            hooks: module.info.hooks.clone(),
-        }),
-    }
+    let exports = Exports {
+        updates: module.info.updates.clone(),
+        queries: module.info.queries.clone(),
+        composite_queries: module.info.composite_queries.clone(),
+        hooks: module.info.hooks.clone(),
+    };
+    let sections = module.info.sections.iter().map(section).collect();
+    let mut code = Code::new(module.wasm.clone(), module.hash, heap, sections, exports);
+    (code.stable, code.stable_pages) = (stable, stable_pages);
+    code
 }

@@ -57,20 +57,16 @@ impl Network {
         let state = self.state_mut();
         let settings = Settings { controllers: BTreeSet::from([user(1)]), ..Settings::default() };
         let mut canister = Canister::new(id, settings, state.time);
-        canister.code = Some(Code {
-            wasm: Arc::new(module.as_bytes().to_vec().into()),
-            module_hash: *blake3::hash(module.as_bytes()).as_bytes(),
-            heap: Heap { bytes: HEAP_BYTES, ..Heap::default() },
-            stable: Default::default(),
-            stable_pages: 0,
-            sections: Arc::default(),
-            exports: Arc::new(Exports {
-                updates: info.updates,
-                queries: info.queries,
-                composite_queries: info.composite_queries,
-                hooks: info.hooks,
-            }),
-        });
+        let exports = Exports {
+            updates: info.updates,
+            queries: info.queries,
+            composite_queries: info.composite_queries,
+            hooks: info.hooks,
+        };
+        let hash = *blake3::hash(module.as_bytes()).as_bytes();
+        let heap = Heap { bytes: HEAP_BYTES, ..Heap::default() };
+        canister.code =
+            Some(Code::new(Arc::new(module.as_bytes().to_vec().into()), hash, heap, Default::default(), exports));
         state.insert_canister(canister);
         state.ledger.mint(&Account::Canister(id), Cycles(cycles)).unwrap();
         id

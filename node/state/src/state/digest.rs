@@ -1,22 +1,22 @@
 //! What of a value goes into the root: BLAKE3 over its canonical encoding, large parts by their own digests.
 
 use crate::{
-    Canister, Code, Message, RunStatus, Settings,
+    Canister, Code, RunStatus, Settings,
     canister::{Change, LogRecord},
     message::{CallContext, Callback},
 };
 use imbl::{OrdMap, Vector};
 use mains_types::{CanisterId, Digest32, UnixNanos};
 use serde::Serialize;
-use std::sync::Arc;
 
 /// BLAKE3 over the postcard encoding.
-pub(super) fn of<T: Serialize + ?Sized>(value: &T) -> Digest32 {
+pub(crate) fn of<T: Serialize + ?Sized>(value: &T) -> Digest32 {
     let bytes = postcard::to_stdvec(value).expect("replicated values have an encoding");
     *blake3::hash(&bytes).as_bytes()
 }
 
-/// A canister's digest: memories by the roots of their page trees, module and chunks by the hashes that name them.
+/// A canister's digest: memories by the roots of their page trees, module and chunks by the hashes that name them,
+/// messages by theirs.
 pub(super) fn canister(canister: &Canister) -> Digest32 {
     // No `..`: whoever adds a field decides here how the root covers it.
     let Canister {
@@ -54,7 +54,7 @@ pub(super) fn canister(canister: &Canister) -> Digest32 {
         installed_at: *installed_at,
         certified_data,
         global_timer: *global_timer,
-        queue,
+        queue: queue.iter().map(|message| message.digest()).collect(),
         heartbeat_waits: *heartbeat_waits,
         contexts,
         callbacks,
@@ -71,10 +71,11 @@ pub(super) fn canister(canister: &Canister) -> Digest32 {
 }
 
 fn summarise(code: &Code) -> CodeSummary<'_> {
-    // `sections` and `exports` follow from the module, the module from its hash.
-    let Code { wasm: _, module_hash, heap, stable, stable_pages, sections: _, exports: _ } = code;
+    // `digest` covers the module with its sections and exports.
+    let Code { wasm: _, module_hash, heap, stable, stable_pages, sections: _, exports: _, digest } = code;
     CodeSummary {
         module_hash,
+        module: digest,
         heap: heap.pages.digest(),
         heap_bytes: heap.bytes,
         globals: &heap.globals,
@@ -94,7 +95,7 @@ struct Summary<'a> {
     installed_at: Option<UnixNanos>,
     certified_data: &'a [u8],
     global_timer: Option<UnixNanos>,
-    queue: &'a Vector<Arc<Message>>,
+    queue: Vec<Digest32>,
     heartbeat_waits: bool,
     contexts: &'a OrdMap<u64, CallContext>,
     callbacks: &'a OrdMap<u64, Callback>,
@@ -112,6 +113,7 @@ struct Summary<'a> {
 #[derive(Serialize)]
 struct CodeSummary<'a> {
     module_hash: &'a Digest32,
+    module: &'a Digest32,
     heap: Digest32,
     heap_bytes: u64,
     globals: &'a [u64],

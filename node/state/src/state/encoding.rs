@@ -1,6 +1,9 @@
 //! The canonical form of a whole state: what checkpoints hold and what a replica that joins is sent.
 
 use super::{State, indexed_as};
+use crate::Canister;
+use mains_types::CanisterId;
+use sha2::{Digest, Sha256};
 
 /// Why bytes are not a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,9 +43,7 @@ impl State {
     fn rebuild(&mut self) -> Result<(), EncodingError> {
         for (id, canister) in &self.canisters {
             let (timer, has_heartbeat) = indexed_as(canister);
-            if *id != canister.id || canister.turn.is_some() == canister.queue.is_empty() {
-                return Err(EncodingError::Inconsistent(format!("canister {id} and its place do not fit")));
-            }
+            check(id, canister).map_err(|what| EncodingError::Inconsistent(format!("canister {id}: {what}")))?;
             self.ready.extend(canister.turn.map(|turn| (turn, *id)));
             self.timers.extend(timer.map(|timer| (timer, *id)));
             self.heartbeats.extend(has_heartbeat.then_some(*id));
@@ -50,10 +51,29 @@ impl State {
                 canister.callbacks.iter().filter_map(|(call, callback)| Some((callback.deadline?, *id, *call)));
             self.deadlines.extend(deadlines);
         }
+        let waiting = self.system_queue.iter().chain(self.random_queue.iter().map(|(_, message)| message));
+        if waiting.map(|message| message.bytes()).sum::<u64>() != self.system_queue_bytes {
+            return Err(EncodingError::Inconsistent("bytes of the built-in canisters' queues".into()));
+        }
         self.ingress.rebuild();
         self.plant();
         Ok(())
     }
+}
+
+/// Checks what the root does not cover because it follows from what it does cover.
+fn check(id: &CanisterId, canister: &Canister) -> Result<(), &'static str> {
+    let fits = [
+        (*id == canister.id, "stands under another id"),
+        (canister.turn.is_some() != canister.queue.is_empty(), "its turn does not fit its queue"),
+        (
+            canister.queue.iter().map(|message| message.bytes()).sum::<u64>() == canister.queue_bytes,
+            "bytes of its queue",
+        ),
+        (canister.code.as_ref().is_none_or(|code| code.digest == code.module_digest()), "digest of its module"),
+        (canister.chunks.iter().all(|(hash, chunk)| Sha256::digest(&chunk[..])[..] == hash[..]), "hash of a chunk"),
+    ];
+    fits.into_iter().find(|(fits, _)| !fits).map_or(Ok(()), |(_, what)| Err(what))
 }
 
 fn malformed(error: postcard::Error) -> EncodingError {

@@ -25,15 +25,10 @@ fn code(module: &str, fill: u8) -> Code {
     let mut heap = Heap { bytes: 1 << 20, globals: vec![3, 4], ..Heap::default() };
     (0..40).for_each(|page| heap.pages.write(page * 8_192, &[fill; 100]));
     let section = Section { is_public: true, content: Arc::new(b"service : {}".to_vec().into()) };
-    Code {
-        wasm: Arc::new(module.as_bytes().to_vec().into()),
-        module_hash: *blake3::hash(module.as_bytes()).as_bytes(),
-        heap,
-        stable: Default::default(),
-        stable_pages: 0,
-        sections: Arc::new([("candid:service".to_owned(), section)].into()),
-        exports: Arc::new(crate::Exports { hooks: ["canister_heartbeat".to_owned()].into(), ..Default::default() }),
-    }
+    let exports = crate::Exports { hooks: ["canister_heartbeat".to_owned()].into(), ..Default::default() };
+    let hash = *blake3::hash(module.as_bytes()).as_bytes();
+    let wasm = Arc::new(module.as_bytes().to_vec().into());
+    Code::new(wasm, hash, heap, [("candid:service".to_owned(), section)].into(), exports)
 }
 
 fn entry(expires_at: u64, status: IngressStatus) -> IngressEntry {
@@ -105,6 +100,23 @@ fn bytes_that_are_no_state_are_refused() {
     assert!(State::decode(&bytes[..bytes.len() - 1]).is_err());
     assert_eq!(State::decode(&[&bytes[..], &[0]].concat()).unwrap_err(), EncodingError::TrailingBytes(1));
     assert!(State::decode(&[]).is_err() && State::decode(&[255; 64]).is_err());
+}
+
+#[test]
+fn what_the_root_does_not_cover_cannot_be_forged_in_an_encoding() {
+    type Forgery = fn(&mut Canister);
+    let forgeries: [Forgery; 4] = [
+        |canister| canister.queue_bytes += 1,
+        |canister| canister.code.as_mut().unwrap().exports = Arc::default(),
+        |canister| canister.code.as_mut().unwrap().wasm = Arc::default(),
+        |canister| drop(canister.chunks.insert([1; 32], Arc::default())),
+    ];
+    for (number, forge) in forgeries.into_iter().enumerate() {
+        let mut state = busy();
+        forge(state.canister_mut(&canister_id(0x104)).unwrap());
+        let error = State::decode(&state.encode()).unwrap_err();
+        assert!(matches!(error, EncodingError::Inconsistent(_)), "forgery {number}: {error}");
+    }
 }
 
 #[test]
