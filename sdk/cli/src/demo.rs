@@ -23,6 +23,7 @@ const NODES: usize = 4;
 /// Runs the demo. With `--exit` everything is stopped at the end; fails unless every step held.
 pub(crate) async fn run(context: Context, arguments: DemoArguments) -> Result<()> {
     let (dir, scratch) = directory(arguments.dir)?;
+    let local_before = context.home.local();
     let options =
         Options { dir: dir.clone(), binary: context::binary()?, nodes: Some(NODES), api_port: arguments.port };
     let mut testnet = Testnet::create(&options)?;
@@ -44,7 +45,12 @@ pub(crate) async fn run(context: Context, arguments: DemoArguments) -> Result<()
         Some(scratch) if shown.is_err() => {
             terminal::note(format_args!("The replicas' files and logs stay in {}", scratch.keep().display()));
         }
-        scratch => drop(scratch),
+        Some(scratch) => {
+            drop(scratch);
+            // What this network's directory was is the local network no more.
+            let _ = context.home.set_local(&local_before);
+        }
+        None => {}
     }
     shown.and(stopped.map_err(Into::into))
 }

@@ -1,10 +1,10 @@
 //! A stranger's first hour, through the binary: a test network of four processes, a canister, calls, proofs, a lost
 //! replica, and what mistakes are answered with.
 
-#[path = "testnet/bench.rs"]
-mod bench;
+#[path = "testnet/person.rs"]
+mod person;
 
-use bench::{Mains, counter};
+use person::{Mains, counter};
 use serde_json::Value;
 use std::fs;
 
@@ -40,6 +40,24 @@ fn a_canister_is_deployed_called_proven_and_survives_a_lost_replica() {
     let upgraded = mains.json(&["deploy", &counter("rust"), "--name", "counter"]);
     assert_eq!(upgraded["mode"], "upgraded");
     assert_eq!(upgraded["canister"], deployed["canister"]);
+
+    mains.succeed(&["testnet", "stop"]);
+    assert!(mains.fail(&["query", "counter", "get"]).contains("mains testnet up --dir"));
+    mains.succeed(&["testnet", "up", "--detach"]);
+    assert!(mains.fail(&["testnet", "up", "--detach"]).contains("is running already"));
+    let value = mains.json(&["call", "counter", "inc"])["reply"].clone();
+    assert_eq!(value, "(7 : nat)", "the state outlives all processes");
+}
+
+#[test]
+fn the_demo_holds_and_leaves_nothing_behind() {
+    let mains = Mains::new();
+    let temporary = mains.path("temporary");
+    fs::create_dir(&temporary).expect("writable");
+    let shown = mains.demo(&temporary);
+    assert!(shown.contains("All 12 steps held"), "{shown}");
+    assert!(shown.contains("= closing balance"), "{shown}");
+    assert_eq!(fs::read_dir(&temporary).expect("readable").count(), 0);
 }
 
 fn a_proof_holds_offline_and_an_altered_one_does_not(mains: &Mains, proof: &str, called: &Value) {

@@ -33,15 +33,26 @@ impl Mains {
         self.succeed(&["testnet", "up", "--detach", "--port", &self.port.to_string()]);
     }
 
+    /// Runs the demo with its files below `temporary`; answers what it printed.
+    pub(crate) fn demo(&self, temporary: &str) -> String {
+        let port = self.port.to_string();
+        let output = self.command(&["demo", "--exit", "--port", &port]).env("TMPDIR", temporary).output();
+        let output = output.expect("the binary starts");
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+        shown
+    }
+
     /// Runs a command.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_mains"))
-            .args(arguments)
-            .env("MAINS_HOME", self.home.path())
-            .env_remove("MAINS_NETWORK")
-            .env_remove("MAINS_IDENTITY")
-            .output()
-            .expect("the binary starts")
+        self.command(arguments).output().expect("the binary starts")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mains"));
+        command.args(arguments).env("MAINS_HOME", self.home.path());
+        command.env_remove("MAINS_NETWORK").env_remove("MAINS_IDENTITY");
+        command
     }
 
     /// Runs a command that must succeed; answers what it printed.
