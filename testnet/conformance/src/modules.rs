@@ -56,6 +56,27 @@ const HOSTILE: &str = r#"(module
     (memory.fill (i32.const 1024) (i32.const 0xff) (i32.const 60000))
     (call $trap (i32.const 1024) (i32.const 60000))))"#;
 
+/// `flood` calls itself twice, each time, for ever.
+const FLOOD: &str = r#"(module
+  (import "ic0" "canister_self_copy" (func $self (param i32 i32 i32)))
+  (import "ic0" "call_new" (func $call_new (param i32 i32 i32 i32 i32 i32 i32 i32)))
+  (import "ic0" "call_perform" (func $perform (result i32)))
+  (import "ic0" "msg_reply" (func $reply))
+  (memory 1)
+  (table 1 funcref)
+  (elem (i32.const 0) $ignore)
+  (data (i32.const 64) "flood")
+  (func $ignore (param i32))
+  (func $call
+    (call $call_new (i32.const 0) (i32.const 10) (i32.const 64) (i32.const 5)
+      (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
+    (drop (call $perform)))
+  (func (export "canister_update flood")
+    (call $self (i32.const 0) (i32.const 0) (i32.const 10))
+    (call $call)
+    (call $call)
+    (call $reply)))"#;
+
 /// What [`HOSTILE`] is called to do, and the code and text that it is told.
 pub const HOSTILE_CALLS: [(&str, &str, &str); 15] = [
     ("loop", "IC0522", "exceeded the limit of instructions"),
@@ -151,6 +172,11 @@ pub fn counter_that_inspects_with(body: &str) -> Vec<u8> {
 /// The module behind [`HOSTILE_CALLS`].
 pub fn hostile() -> Vec<u8> {
     assemble(HOSTILE)
+}
+
+/// A canister that calls itself twice, for ever, once its `flood` is called.
+pub fn flood() -> Vec<u8> {
+    assemble(FLOOD)
 }
 
 /// Modules that must be refused: what is wrong with each, the module, and the text of the refusal.

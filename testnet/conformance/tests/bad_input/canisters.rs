@@ -1,6 +1,7 @@
 //! Calls that cannot succeed: nobody there, no such method, canisters that misbehave or cannot pay.
 
 use anyhow::{Context as _, Result, ensure};
+use ic_management_canister_types::UninstallCodeArgs;
 use mains_client::{ClientError, management::Install};
 use mains_conformance::{
     Network, Suite, answer, manage, modules,
@@ -38,6 +39,7 @@ pub(super) async fn run(suite: &mut Suite<'_>) -> Result<()> {
         suite.case(&format!("hostile: {method}"), misbehaves(network, hostile, method, code, text)).await;
     }
     suite.case("hostile: no_reply", without_reply(network, hostile)).await;
+    suite.case("hostile: calls itself twice, for ever", flood(network, counter)).await;
     suite.case("hostile: a query that loops", query_that_loops(network, hostile)).await;
     suite.case("hostile: inspect_message loops", inspection(network, "(loop (br 0))", "IC0522")).await;
     suite.case("hostile: inspect_message traps", inspection(network, "unreachable", "IC0502")).await;
@@ -147,6 +149,21 @@ async fn misbehaves(network: &Network, hostile: CanisterId, method: &str, code: 
 async fn without_reply(network: &Network, hostile: CanisterId) -> Result<()> {
     let ended = manage::call(&network.client(1)?, hostile, "no_reply").await?;
     answer::is_rejected(&ended, "IC0506", "did not reply")
+}
+
+/// While one canister keeps itself as busy as it can, another one is served, until the flood's controller ends it.
+async fn flood(network: &Network, counter: CanisterId) -> Result<()> {
+    let client = network.client(1)?;
+    let flood = manage::create_with(&client, &modules::flood()).await?;
+    manage::done(manage::call(&client, flood, "flood").await?)?;
+    let before = manage::get(&client, counter).await?;
+    for index in 1..=10 {
+        let value = manage::value(&manage::done(manage::call(&client, counter, "inc").await?)?)?;
+        ensure!(value == before + index, "the other canister answers {value}, not {}", before + index);
+    }
+    let argument = UninstallCodeArgs { canister_id: flood, sender_canister_version: None };
+    manage::done(manage::manage(&client, flood, "uninstall_code", &argument).await?)?;
+    answer::is_rejected(&manage::call(&client, flood, "flood").await?, "IC0537", "no Wasm module")
 }
 
 async fn query_that_loops(network: &Network, hostile: CanisterId) -> Result<()> {
