@@ -77,7 +77,7 @@ const FLOOD: &str = r#"(module
     (call $call)
     (call $reply)))"#;
 
-/// What [`HOSTILE`] is called to do, and the code and text that it is told.
+/// What `HOSTILE` is called to do, and the code and text that it is told.
 pub const HOSTILE_CALLS: [(&str, &str, &str); 15] = [
     ("loop", "IC0522", "exceeded the limit of instructions"),
     ("recurse", "IC0502", "stack overflow"),
