@@ -2,8 +2,10 @@
 
 use super::{State, indexed_as};
 use crate::Canister;
-use mains_types::CanisterId;
+use mains_types::{CanisterId, Digest32};
+use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Why bytes are not a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,9 +22,19 @@ pub enum EncodingError {
 }
 
 impl State {
-    /// The whole state, canonical: equal states have equal bytes.
+    /// The whole state, canonical: equal states have equal bytes. A module that many canisters run stands in it once.
     pub fn encode(&self) -> Vec<u8> {
-        postcard::to_stdvec(self).expect("a state has an encoding")
+        let mut modules = BTreeMap::new();
+        let mut state = self.clone();
+        for id in self.canisters.keys() {
+            let canister = state.canisters.get_mut(id).map(Arc::make_mut);
+            if let Some(code) = canister.and_then(|canister| canister.code.as_mut()) {
+                let name = *blake3::hash(&code.wasm).as_bytes();
+                let module = std::mem::replace(&mut code.wasm, Arc::new(ByteBuf::from(name)));
+                modules.insert(name, module);
+            }
+        }
+        postcard::to_stdvec(&(modules, state)).expect("a state has an encoding")
     }
 
     /// Restores an encoded state with its tree. Compare its [`State::root`] with a certified one before use.
@@ -30,9 +42,19 @@ impl State {
     /// # Errors
     /// The bytes are not what [`State::encode`] makes, or the ledger in them does not add up.
     pub fn decode(bytes: &[u8]) -> Result<Self, EncodingError> {
-        let (mut state, rest) = postcard::take_from_bytes::<Self>(bytes).map_err(malformed)?;
+        type Modules = BTreeMap<Digest32, Arc<ByteBuf>>;
+        let ((modules, mut state), rest) = postcard::take_from_bytes::<(Modules, Self)>(bytes).map_err(malformed)?;
         if !rest.is_empty() {
             return Err(EncodingError::TrailingBytes(rest.len()));
+        }
+        let ids: Vec<CanisterId> = state.canisters.keys().copied().collect();
+        for id in ids {
+            let canister = state.canisters.get_mut(&id).map(Arc::make_mut);
+            if let Some(code) = canister.and_then(|canister| canister.code.as_mut()) {
+                let module = Digest32::try_from(&code.wasm[..]).ok().and_then(|name| modules.get(&name));
+                let missing = || EncodingError::Inconsistent(format!("canister {id}: its module is missing"));
+                code.wasm = module.ok_or_else(missing)?.clone();
+            }
         }
         state.ledger.check_full().map_err(EncodingError::Inconsistent)?;
         state.rebuild()?;
