@@ -186,11 +186,11 @@ fn a_memory_with_64_bit_addresses_works_like_any_other() {
         (func $callback (param i64) (global.set $last (local.get 0)) (i64.store (i64.const 0) (local.get 0)) (call $answer))
         (func (export "canister_update copy")
           (call $argument_copy (i64.const 100) (i64.const 0) (i64.const 8))
-          (memory.copy (i64.const 0) (i64.const 100) (i64.const 8)) (memory.fill (i64.const 100) (i64.const 0) (i64.const 8)) (call $answer))
+          (memory.copy (i64.const 0) (i64.const 100) (i64.const 8)) (memory.fill (i64.const 100) (i32.const 0) (i64.const 8)) (call $answer))
         (func (export "canister_update grow") (i64.store (i64.const 0) (memory.grow (i64.const 1))) (call $answer))
         (func (export "canister_update too_far") (i64.store (i64.const 0) (memory.grow (i64.const 0x1000000000000))) (call $answer))
         (func (export "canister_update outside") (drop (i64.load (i64.const 0x100000000))))
-        (func (export "canister_update huge") (memory.fill (i64.const 0) (i64.const 0) (i64.const -1))))"#;
+        (func (export "canister_update huge") (memory.fill (i64.const 0) (i32.const 0) (i64.const -1))))"#;
     for engine in &engines() {
         let mut canister = Canister::new(engine, text);
         assert_eq!(canister.update("copy", &77u64.to_le_bytes()).number(), 77);

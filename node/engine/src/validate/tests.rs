@@ -12,10 +12,10 @@ fn every_rule_has_a_module_that_breaks_it() {
     let cases: Vec<(String, &str)> = [
         // WebAssembly that is off.
         ("(module (memory 1 2 shared))", "is no valid module: threads must be enabled"),
-        ("(module (memory 1) (memory 1))", "multi-memory"),
+        ("(module (memory 1) (memory 1))", "multiple memories"),
         ("(module (tag))", "exceptions"),
         ("(module (table 1 externref))", "gc types are disallowed"),
-        ("(module (type (struct)))", "gc proposal"),
+        ("(module (type (struct)))", "without the gc feature"),
         ("(module (memory 1 (pagesize 1)))", "custom page sizes"),
         ("(module (memory 1) (data (i32.add (i32.const 1) (i32.const 1)) \"\"))", "constant expression required"),
         ("(module (func (param v128) (result v128) (f32x4.relaxed_madd (local.get 0) (local.get 0) (local.get 0))))", "relaxed SIMD"),
@@ -74,7 +74,8 @@ fn every_rule_has_a_module_that_breaks_it() {
         .into_iter()
         .filter_map(|(text, rule)| {
             let outcome = check(&text).map_or_else(|error| error.to_string(), |_| "accepted".into());
-            (!outcome.contains(rule)).then(|| format!("{}: expected {rule:?}, got {outcome}", &text[..text.len().min(200)]))
+            (!outcome.contains(rule))
+                .then(|| format!("{}: expected {rule:?}, got {outcome}", &text[..text.len().min(200)]))
         })
         .collect();
     assert!(surprises.is_empty(), "{}", surprises.join("\n"));
