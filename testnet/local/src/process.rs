@@ -14,7 +14,7 @@ const SEEN: Duration = Duration::from_secs(1);
 
 /// Makes the calling process the leader of its own session, so that it outlives the terminal and its Ctrl-C.
 ///
-/// For the child's side of [`spawn`]: doing it between fork and exec would take unsafe code.
+/// For the child's side of a spawn: doing it between fork and exec would take unsafe code.
 pub fn own_session() {
     // It fails only for a process that leads a group, which is then out of the terminal's reach already.
     let _ = rustix::process::setsid();
