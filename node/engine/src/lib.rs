@@ -2,7 +2,7 @@
 //!
 //! A run here is a pure function of its arguments. Compiled modules and live instances are caches and nothing else: what the
 //! host's pages, features or timing are like never shows. What an engine does differently from host to host is kept away
-//! from canisters by the instrumentation ([`instrument`]): counting work, depth of calls, bits of NaNs. A failure of the
+//! from canisters by the instrumentation (`instrument`): counting work, depth of calls, bits of NaNs. A failure of the
 //! host itself (no memory, a trap that cannot be) panics; it must stop the replica and never become state.
 //!
 //! This is the one drawer of the workspace with unsafe code: memory mapping (`slot`), page tracking (`tracker`), the stack's

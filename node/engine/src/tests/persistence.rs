@@ -28,13 +28,16 @@ const WRITER: &str = r#"
     (func (export "canister_update grow_and_fail") (drop (memory.grow (i32.const 2))) (call $write) unreachable)
     (func (export "canister_query look") (call $write) (i64.store (i32.const 0) (global.get $count)) (call $answer))"#;
 
-fn fingerprint(canister: &Canister<'_>, outcome: &Outcome) -> ([u8; 32], u64, Vec<u64>, u64, Vec<u8>) {
+/// What a run leaves behind: heap digest and size, globals, instructions, reply.
+type Fingerprint = ([u8; 32], u64, Vec<u64>, u64, Vec<u8>);
+
+fn fingerprint(canister: &Canister<'_>, outcome: &Outcome) -> Fingerprint {
     let heap = &canister.code.heap;
     (heap.pages.digest(), heap.bytes, heap.globals.clone(), outcome.instructions, outcome.reply.clone())
 }
 
 /// Runs a fixed mix of updates, failing updates and queries.
-fn history(engine: impl Fn(usize) -> &'static WasmtimeEngine) -> Vec<([u8; 32], u64, Vec<u64>, u64, Vec<u8>)> {
+fn history(engine: impl Fn(usize) -> &'static WasmtimeEngine) -> Vec<Fingerprint> {
     let mut canister = Canister::new(engine(0), &module(WRITER));
     (1..60)
         .map(|step| {
