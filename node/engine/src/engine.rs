@@ -15,10 +15,12 @@ use std::{path::PathBuf, sync::Arc};
 use wasmparser::WasmFeatures;
 use wasmtime::{Config, OptLevel, Strategy};
 
-/// Live instances kept for runs that are committed. Each takes its canister's heap once more in memory.
+/// Live instances kept for runs that are committed, and the bytes of their memories: a heap is in the state once more.
 const UPDATE_INSTANCES_MAX: usize = 500;
-/// Live instances kept for runs that are not.
+const UPDATE_BYTES_MAX: u64 = 4 << 30;
+/// Live instances kept for runs that are not committed, and the bytes of their memories.
 const QUERY_INSTANCES_MAX: usize = 200;
+const QUERY_BYTES_MAX: u64 = 2 << 30;
 
 /// The host cannot run Wasm.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +65,12 @@ impl WasmtimeEngine {
         let engine = wasmtime::Engine::new(&config(&tracker)).map_err(failed)?;
         let modules = Modules::new(engine, directory).map_err(failed)?;
         tracing::info!(tracking = ?tracker.tracking(), "the Wasm engine is ready");
-        Ok(Self { modules, tracker, updates: Pool::new(UPDATE_INSTANCES_MAX), queries: Pool::new(QUERY_INSTANCES_MAX) })
+        Ok(Self {
+            modules,
+            tracker,
+            updates: Pool::new(UPDATE_INSTANCES_MAX, UPDATE_BYTES_MAX),
+            queries: Pool::new(QUERY_INSTANCES_MAX, QUERY_BYTES_MAX),
+        })
     }
 
     /// How writes to memory are noticed.

@@ -18,6 +18,9 @@ use wasmtime::{Global, Instance, Memory, Store, Table, TypedFunc, Val};
 
 const ZEROES: Page = [0; PAGE_BYTES];
 
+/// Ranges of pages that are protected again one by one; more are cheaper all at once.
+const RANGES_MAX: usize = 8;
+
 /// A live instance. Memory and globals equal `heap` whenever nothing runs.
 pub(crate) struct Live {
     pub(crate) module: Arc<Module>,
@@ -69,6 +72,11 @@ impl Live {
     /// The heap that it equals.
     pub(crate) fn into_heap(self) -> Heap {
         self.heap
+    }
+
+    /// Bytes of host memory that it takes, about.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.heap.pages.len() * PAGE_BYTES as u64
     }
 
     /// Whether [`Live::become_heap`] can make it equal a heap of that size: memories do not shrink.
@@ -163,7 +171,7 @@ impl Live {
         let mut pages = self.heap.pages.clone();
         if let Some(memory) = self.memory {
             let bytes = memory.data(&self.store);
-            self.tracker.written(bytes.as_ptr() as usize, bytes.len(), &mut |range| {
+            self.tracker.written(bytes.as_ptr() as usize, bytes.len(), true, &mut |range| {
                 for index in indices(range) {
                     pages.set(index, bytes[span(index)].try_into().expect("a page's span has a page's length"));
                 }
@@ -180,17 +188,22 @@ impl Live {
         if let Some(memory) = self.memory {
             let bytes = memory.data_mut(&mut self.store);
             let (start, length) = (bytes.as_ptr() as usize, bytes.len());
-            let (mut restored, pages) = (false, &self.heap.pages);
-            self.tracker.written(start, length, &mut |range| {
-                for index in indices(range) {
+            let (mut written, pages) = (Vec::new(), &self.heap.pages);
+            // Pages stay writable until they are restored.
+            self.tracker.written(start, length, false, &mut |range| {
+                for index in indices(range.clone()) {
                     let (now, before) = (&mut bytes[span(index)], pages.get(index).map_or(&ZEROES, |page| page));
                     if *now != before[..] {
                         now.copy_from_slice(before);
-                        restored = true;
                     }
                 }
+                written.push(range);
             });
-            if restored {
+            if written.len() <= RANGES_MAX {
+                for range in written {
+                    self.tracker.protect(start + range.start, range.len());
+                }
+            } else {
                 self.tracker.forget(start, length);
             }
         }

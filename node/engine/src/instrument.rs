@@ -9,7 +9,7 @@
 //!   canister's entry points vanish, and active data segments are handed back apart and left empty.
 //!
 //! Everything of ours is appended, so indices stay as they were. The input must have passed [`crate::validate`].
-//! A change in what comes out is a change of the protocol: raise [`PASS_VERSION`]. Spec: `specs/execution.md`.
+//! A change in what comes out is a change of the protocol: raise [`PASS_VERSION`]. Spec: `specs/wasm.md`.
 
 mod analysis;
 mod body;

@@ -6,7 +6,7 @@
 //! host itself (no memory, a trap that cannot be) panics; it must stop the replica and never become state.
 //!
 //! This is the one drawer of the workspace with unsafe code: memory mapping (`slot`), page tracking (`tracker`), the stack's
-//! bounds (`stack`) and loading machine code that this node wrote (`modules::disk`). Spec: `specs/execution.md`.
+//! bounds (`stack`) and loading machine code that this node wrote (`modules::disk`). Spec: `specs/wasm.md`.
 
 mod engine;
 mod host;

@@ -23,6 +23,8 @@ use wasmtime::{Engine, InstancePre, Linker};
 
 /// Modules kept in memory (a big one is about 5 MB of machine code); the disk has the rest.
 const MODULES_MAX: usize = 512;
+/// Addresses of modules' bytes kept with their ids; about 100 bytes each.
+const ADDRESSES_MAX: usize = 1 << 17;
 
 /// A module that is ready to run.
 pub(crate) struct Module {
@@ -64,9 +66,9 @@ type Cell = Arc<OnceLock<Result<Arc<Module>, ModuleError>>>;
 #[derive(Default)]
 struct Kept {
     by_id: HashMap<Digest32, (u64, Cell)>,
-    /// By address of the bytes in the state, so as not to hash them for every message. The weak reference keeps the address from
-    /// being used again.
-    by_address: HashMap<usize, (Weak<ByteBuf>, Arc<Module>)>,
+    /// Ids by address of the bytes in the state, so as not to hash them for every message. The weak reference keeps the
+    /// address from being used again.
+    by_address: HashMap<usize, (Weak<ByteBuf>, Digest32)>,
     clock: u64,
 }
 
@@ -97,13 +99,7 @@ impl Modules {
     /// # Errors
     /// The rule that they break; nothing is kept then.
     pub(crate) fn get(&self, wasm: &[u8]) -> Result<Arc<Module>, ModuleError> {
-        let id = *blake3::hash(wasm).as_bytes();
-        let cell = self.kept().cell(id);
-        let outcome = cell.get_or_init(|| self.prepare(wasm)).clone();
-        if outcome.is_err() {
-            self.kept().by_id.remove(&id);
-        }
-        outcome
+        self.with_id(*blake3::hash(wasm).as_bytes(), wasm)
     }
 
     /// The module of an installed canister.
@@ -112,16 +108,22 @@ impl Modules {
     /// If it is not valid: it was when it was installed.
     pub(crate) fn installed(&self, wasm: &Arc<ByteBuf>) -> Arc<Module> {
         let address = Arc::as_ptr(wasm) as usize;
-        if let Some((_, module)) = self.kept().by_address.get(&address) {
-            return module.clone();
+        let known = self.kept().by_address.get(&address).map(|(_, id)| *id);
+        let id = known.unwrap_or_else(|| {
+            let id = *blake3::hash(wasm).as_bytes();
+            self.kept().remember(address, Arc::downgrade(wasm), id);
+            id
+        });
+        self.with_id(id, wasm).unwrap_or_else(|error| panic!("an installed module {error}"))
+    }
+
+    fn with_id(&self, id: Digest32, wasm: &[u8]) -> Result<Arc<Module>, ModuleError> {
+        let cell = self.kept().cell(id);
+        let outcome = cell.get_or_init(|| self.prepare(wasm)).clone();
+        if outcome.is_err() {
+            self.kept().by_id.remove(&id);
         }
-        let module = self.get(wasm).unwrap_or_else(|error| panic!("an installed module {error}"));
-        let mut kept = self.kept();
-        if kept.by_address.len() >= MODULES_MAX {
-            kept.by_address.clear();
-        }
-        kept.by_address.insert(address, (Arc::downgrade(wasm), module.clone()));
-        module
+        outcome
     }
 
     fn prepare(&self, wasm: &[u8]) -> Result<Arc<Module>, ModuleError> {
@@ -164,5 +166,14 @@ impl Kept {
         let (used, cell) = self.by_id.entry(id).or_default();
         *used = clock;
         cell.clone()
+    }
+    fn remember(&mut self, address: usize, bytes: Weak<ByteBuf>, id: Digest32) {
+        if self.by_address.len() >= ADDRESSES_MAX {
+            self.by_address.retain(|_, (bytes, _)| bytes.strong_count() > 0);
+        }
+        if self.by_address.len() >= ADDRESSES_MAX {
+            self.by_address.clear();
+        }
+        self.by_address.insert(address, (bytes, id));
     }
 }

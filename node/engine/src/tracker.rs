@@ -70,7 +70,7 @@ impl Tracker {
         }
     }
 
-    /// Pages that have become accessible count as not written.
+    /// These pages count as not written.
     pub(crate) fn protect(&self, start: usize, bytes: usize) {
         match self {
             #[cfg(target_os = "linux")]
@@ -81,21 +81,23 @@ impl Tracker {
         }
     }
 
-    /// Calls `visit` with ranges of bytes, from `start` on, that may have been written since the last call.
-    pub(crate) fn written(&self, start: usize, bytes: usize, visit: &mut dyn FnMut(Range<usize>)) {
+    /// Calls `visit` with ranges of bytes, from `start` on, that may have been written since the last [`Tracker::forget`].
+    /// With `forget`, does that too.
+    pub(crate) fn written(&self, start: usize, bytes: usize, forget: bool, visit: &mut dyn FnMut(Range<usize>)) {
         match self {
             #[cfg(target_os = "linux")]
-            Self::Userfault(userfault) => userfault.written(start, bytes, visit),
-            Self::Compare => visit(0..bytes),
+            Self::Userfault(userfault) => userfault.written(start, bytes, forget, visit),
+            Self::Compare => {
+                let _ = (start, forget);
+                visit(0..bytes);
+            }
         }
     }
 
     /// All pages count as not written.
     pub(crate) fn forget(&self, start: usize, bytes: usize) {
-        match self {
-            #[cfg(target_os = "linux")]
-            Self::Userfault(userfault) => userfault.written(start, bytes, &mut |_| {}),
-            Self::Compare => {}
+        if let Tracking::Userfault = self.tracking() {
+            self.written(start, bytes, true, &mut |_| {});
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Every replica must come to the same verdict with the same words for ever, so the WebAssembly features are our own constant
 //! ([`FEATURES`]) rather than an engine's defaults, every bound comes from [`mains_types::limits`], and the validator's
-//! version is pinned. Source: interface specification, "Canister module format"; `specs/limits.md`.
+//! version is pinned. Source: interface specification, "Canister module format"; `specs/wasm.md`, `specs/limits.md`.
 
 mod functions;
 mod interface;

@@ -64,7 +64,11 @@ pub(super) struct Canister<'a> {
 
 impl<'a> Canister<'a> {
     pub(super) fn new(engine: &'a WasmtimeEngine, text: &str) -> Self {
-        let wasm = wasm(text);
+        Self::of(engine, wasm(text))
+    }
+
+    /// Of a module's bytes.
+    pub(super) fn of(engine: &'a WasmtimeEngine, wasm: Vec<u8>) -> Self {
         let info = engine.module(&wasm).unwrap_or_else(|error| panic!("the module {error}"));
         let heap = engine.instantiate(&wasm).expect("its segments fit");
         let code = Code::new(Arc::new(wasm.into()), [0; 32], heap, Default::default(), Default::default());
@@ -105,6 +109,10 @@ impl<'a> Canister<'a> {
     }
 
     pub(super) fn ran(&self, mode: Mode, entry: Entry, argument: &[u8], commit: bool) -> Ran {
+        self.engine.run(self.prepared(mode, entry, argument, commit))
+    }
+
+    pub(super) fn prepared(&self, mode: Mode, entry: Entry, argument: &[u8], commit: bool) -> Run<'_> {
         let record = Record::new(self.id, self.settings.clone(), UnixNanos(1));
         let subnet = Subnet {
             id: Principal::self_authenticating([1; 133]),
@@ -117,7 +125,7 @@ impl<'a> Canister<'a> {
         inputs.instruction_limit = self.instructions;
         let api = SystemApi::new(inputs);
         let instructions = self.instructions;
-        self.engine.run(Run { canister: self.id, code: &self.code, entry, api, instructions, commit })
+        Run { canister: self.id, code: &self.code, entry, api, instructions, commit }
     }
 }
 

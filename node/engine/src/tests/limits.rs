@@ -187,3 +187,32 @@ fn a_run_has_exactly_the_instructions_it_needs_or_none() {
         assert_eq!((outcome.result, outcome.instructions), (Err(Trap::OutOfInstructions), needed - 1));
     }
 }
+
+/// Counts by hand from the cost table: they are part of the protocol.
+#[test]
+fn instructions_are_counted_as_the_table_says() {
+    for (body, expected) in [
+        ("", 0),
+        ("(i64.store (i32.const 0) (i64.add (i64.const 1) (i64.const 2)))", 5),
+        ("(drop (i32.div_u (i32.const 7) (i32.const 2)))", 12),
+        ("(block (br_if 0 (i32.const 1)) (i64.store (i32.const 0) (i64.const 2)))", 3),
+        ("(block (br_if 0 (i32.const 0)) (i64.store (i32.const 0) (i64.const 2)))", 6),
+        ("(if (i32.const 1) (then (nop)) (else (i64.store (i32.const 0) (i64.const 2))))", 3),
+        ("(if (i32.const 0) (then (nop)) (else (i64.store (i32.const 0) (i64.const 2))))", 6),
+        // Ten rounds of tee, get, const, add, const, lt, br_if.
+        ("(loop (br_if 0 (i32.lt_u (local.tee 0 (i32.add (local.get 0) (i32.const 1))) (i32.const 10))))", 10 * 8),
+        ("(call $one) (call $one)", 2 * (5 + 2)),
+        ("(call_indirect (type $none) (i32.const 0))", 11 + 2),
+        ("(drop (memory.grow (i32.const 3)))", 301 + 3 * 500),
+        ("(memory.fill (i32.const 0) (i32.const 0) (i32.const 4096))", 103 + 4096),
+    ] {
+        let text = format!(
+            r#"(module (memory 1) (type $none (func)) (table 1 funcref) (elem (i32.const 0) $one)
+                (global $g (mut i32) (i32.const 0))
+                (func $one (drop (i32.eqz (i32.const 1))))
+                (func (export "canister_update go") (local i32) {body}))"#
+        );
+        let outcome = Canister::new(engine(), &text).update("go", &[]);
+        assert_eq!((outcome.result, outcome.instructions), (Ok(()), expected), "{body}");
+    }
+}

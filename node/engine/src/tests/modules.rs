@@ -1,6 +1,10 @@
-use super::harness::{Canister, computes, wasm};
+use super::harness::{Canister, computes, engine, wasm};
 use crate::{Tracking, WasmtimeEngine};
-use mains_execution::engine::Engine;
+use mains_execution::{
+    engine::{Engine, Entry},
+    system_api::Mode,
+};
+use mains_types::ids::canister_id;
 use std::{fs, sync::Arc};
 
 #[test]
@@ -39,4 +43,34 @@ fn compiled_modules_are_found_on_disk_and_a_spoilt_file_only_costs_time() {
     run();
     assert_eq!(files(), first);
     assert!(fs::metadata(&first[0]).expect("it is there").len() > 1_000);
+}
+
+/// Examples of the SDK as their compilers made them: Rust with ic-cdk, Motoko with 64-bit memory and orthogonal persistence.
+#[test]
+fn what_real_compilers_make_is_accepted_starts_and_answers() {
+    for (name, bits64, starts) in
+        [("counter-rust", false, false), ("probe-rust", false, false), ("counter-motoko", true, true)]
+    {
+        let path = format!("{}/../../sdk/examples/prebuilt/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
+        let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let mut canister = Canister::of(engine(), bytes.clone());
+        let info = engine().module(&bytes).expect("it was accepted before");
+        assert_eq!((info.memory64, info.has_start, info.orthogonal_persistence), (bits64, starts, bits64), "{name}");
+        if info.hooks.contains("canister_init") {
+            let entry = Entry::Export("canister_init".into());
+            assert_eq!(canister.run(Mode::Init, entry, b"DIDL\0\0", true).result, Ok(()), "{name}");
+        }
+        if name.starts_with("counter") {
+            // The method takes nothing and answers with the new count, a candid `nat`.
+            for count in 1..4 {
+                let outcome = canister.update("inc", b"DIDL\0\0");
+                assert_eq!(
+                    (outcome.result, &outcome.reply[..]),
+                    (Ok(()), &[b"DIDL\0\x01\x7d" as &[u8], &[count]].concat()[..]),
+                    "{name}"
+                );
+                canister.id = canister_id(300 + u64::from(count));
+            }
+        }
+    }
 }

@@ -116,18 +116,18 @@ impl Userfault {
 
     /// # Panics
     /// If the kernel refuses what it allowed at the start.
-    pub(crate) fn written(&self, start: usize, bytes: usize, visit: &mut dyn FnMut(Range<usize>)) {
-        self.scan(start, bytes, visit).expect("the kernel tells which pages were written");
+    pub(crate) fn written(&self, start: usize, bytes: usize, protect: bool, visit: &mut dyn FnMut(Range<usize>)) {
+        self.scan(start, bytes, protect, visit).expect("the kernel tells which pages were written");
     }
 
-    fn scan(&self, start: usize, bytes: usize, visit: &mut dyn FnMut(Range<usize>)) -> io::Result<()> {
+    fn scan(&self, start: usize, bytes: usize, protect: bool, visit: &mut dyn FnMut(Range<usize>)) -> io::Result<()> {
         let mut regions = [Region::default(); REGIONS];
         let end = (start + bytes) as u64;
         let mut from = start as u64;
         while from < end {
             let mut scan = Scan {
                 size: size_of::<Scan>() as u64,
-                flags: SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC,
+                flags: if protect { SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC } else { 0 },
                 start: from,
                 end,
                 vec: regions.as_mut_ptr() as u64,
@@ -177,7 +177,7 @@ impl Userfault {
                 // SAFETY: the second page of our mapping is writable.
                 unsafe { start.cast::<u8>().add(page).write_volatile(1) };
                 let mut found = Vec::new();
-                self.scan(at, 2 * page, &mut |range| found.push(range))?;
+                self.scan(at, 2 * page, true, &mut |range| found.push(range))?;
                 if found.as_slice() != std::slice::from_ref(&(page..2 * page)) {
                     return Err(io::Error::other("writes are not noticed exactly"));
                 }
