@@ -49,12 +49,26 @@ fn wait_until_seen(child: &mut Child, dir: &Path) {
 pub(crate) fn is_alive(pid: u32, dir: &Path) -> bool {
     let Some(process) = pid_of(pid) else { return false };
     match std::fs::read(format!("/proc/{pid}/cmdline")) {
-        // Empty for a process that has ended and waits for its parent to notice.
+        // Empty as soon as a process gives its memory back; its files are still open and its directory locked.
+        Ok(command) if command.is_empty() => is_ending(pid),
         Ok(command) => contains(&command, dir.as_os_str().as_encoded_bytes()),
         Err(_) if Path::new("/proc/self/cmdline").exists() => false,
         // Without /proc the id has to do.
         Err(_) => test_kill_process(process).is_ok(),
     }
+}
+
+/// Whether a process without a command line is still on its way out: files are closed when its last thread is gone. One
+/// that only waits for its parent to notice has ended.
+fn is_ending(pid: u32) -> bool {
+    /// `PF_EXITING` of the kernel's `sched.h`.
+    const EXITING: u64 = 0x4;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let Some((_, fields)) = stat.rsplit_once(')') else { return false };
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let (state, flags) = (fields.first(), fields.get(6).and_then(|flags| flags.parse::<u64>().ok()));
+    let threads_count = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    if state == Some(&"Z") { threads_count > 1 } else { flags.is_some_and(|flags| flags & EXITING != 0) }
 }
 
 /// Asks a process to end in order.
