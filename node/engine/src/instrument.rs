@@ -4,7 +4,7 @@
 //! - **gas**: each straight-line segment is charged at its head, in a local that is written back to a global around calls;
 //!   whether it is used up is checked at function entries and loop heads; bulk operations are charged by length ([`cost`]);
 //! - **stack**: each function charges what the *original* function may hold, because native frames differ between engines;
-//! - **NaN bits** are canonicalised where arithmetic can make them and before anything can look at them ([`analysis`]);
+//! - **NaN bits** are canonicalised where arithmetic can make them and before anything can look at them ([`flows`]);
 //! - mutable globals, memory, table and start function become exports with the prefix [`RESERVED`], all exports but the
 //!   canister's entry points vanish, and active data segments are handed back apart and left empty.
 //!
@@ -15,6 +15,7 @@ mod analysis;
 mod body;
 mod cost;
 mod float;
+mod flows;
 mod helpers;
 mod module;
 #[cfg(test)]

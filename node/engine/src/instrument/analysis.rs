@@ -1,19 +1,11 @@
 //! One walk over a function before it is rewritten: where to charge how much, how high the operand stack gets, and where
-//! NaN bits must be made canonical.
-//!
-//! **NaN bits.** WebAssembly leaves the sign and payload of a NaN made by float arithmetic open, and hosts differ. Canonical
-//! bits after every such operator would be sound and cost up to seven times the run time; so it happens only if something
-//! may look at the bits. Each value on the abstract stack is a [`Value`]; arithmetic and comparisons only ask for a
-//! value, everything else *looks*: then the operator that made the value gets a canonicalisation behind it. A float local is
-//! *lazy* if nothing but arithmetic results (and constants) ever flow into it: its bits stay open, and a reader that lets somebody look
-//! canonicalises its own copy. Any other local is *exact*: bits that a program loaded or reinterpreted must survive in it,
-//! so arithmetic results are made canonical on the way in. Laziness is settled by one search over the flows between locals;
-//! all of it is linear in the size of the function.
+//! NaN bits must be made canonical ([`super::flows`]).
 
 use super::{
     Unexpected,
     cost::cost,
     float::{Canonical, Effect, effect},
+    flows::{self, Value},
     module::Types,
 };
 use wasmparser::{BlockType, FuncType, ModuleArity, Operator, ValType};
@@ -40,19 +32,6 @@ pub(super) struct Analysis {
     pub(super) height_max: usize,
     /// Whether there is a loop.
     pub(super) loops: bool,
-}
-
-/// A value on the abstract stack, as far as NaN bits matter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Value {
-    /// No float, or one whose bits are fixed and must be kept.
-    Exact,
-    /// A constant that is no NaN.
-    Constant,
-    /// May be a NaN with open bits, made by the operator at this index.
-    Open(usize),
-    /// A copy of this local, made by the operator at this index: open if the local is lazy.
-    Local(u32, usize),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -216,8 +195,8 @@ impl Walk<'_> {
             Operator::Drop => {
                 self.pop();
             }
-            Operator::F32Const { value } => self.stack.push(constant(f32::from_bits(value.bits()).is_nan())),
-            Operator::F64Const { value } => self.stack.push(constant(f64::from_bits(value.bits()).is_nan())),
+            Operator::F32Const { value } => self.stack.push(Value::constant(f32::from_bits(value.bits()).is_nan())),
+            Operator::F64Const { value } => self.stack.push(Value::constant(f64::from_bits(value.bits()).is_nan())),
             other => {
                 let (taken, given) = other
                     .operator_arity(self.types)
@@ -387,19 +366,9 @@ impl Walk<'_> {
         }
     }
 
-    /// Decides which locals are exact and so which operators need a canonicalisation behind them.
+    /// Decides which operators need a canonicalisation behind them.
     fn settle(&mut self, parameters: usize) {
-        let exact = exact_locals(self.locals.len(), parameters, &self.flows);
-        let open = |value: &Value| match value {
-            Value::Open(at) => Some(*at),
-            Value::Local(local, at) if !exact[*local as usize] => Some(*at),
-            _ => None,
-        };
-        let into_exact = self.flows.iter().filter(|(_, local)| exact[*local as usize]).map(|(value, _)| value);
-        let mut marks: Vec<usize> = self.looked.iter().chain(into_exact).filter_map(open).collect();
-        marks.sort_unstable();
-        marks.dedup();
-        for at in marks {
+        for at in flows::open_ends(&self.looked, &self.flows, self.locals.len(), parameters) {
             // `made` ascends: operators are visited in order.
             if let Ok(index) = self.made.binary_search_by_key(&at, |(made, _)| *made) {
                 self.found.canonical.push((at, Canonical::scalar(self.made[index].1)));
@@ -407,31 +376,4 @@ impl Walk<'_> {
         }
         self.found.canonical.sort_unstable_by_key(|(at, _)| *at);
     }
-}
-
-fn constant(is_nan: bool) -> Value {
-    if is_nan { Value::Exact } else { Value::Constant }
-}
-
-/// Which locals hold exact bits: parameters, what exact values flow into, and what such locals flow into.
-fn exact_locals(count: usize, parameters: usize, flows: &[(Value, u32)]) -> Vec<bool> {
-    let mut exact = vec![false; count];
-    let mut pending: Vec<u32> = (0..parameters as u32).collect();
-    let mut edges: Vec<(u32, u32)> = Vec::new();
-    for (value, target) in flows {
-        match value {
-            Value::Exact => pending.push(*target),
-            Value::Local(source, _) => edges.push((*source, *target)),
-            Value::Constant | Value::Open(_) => {}
-        }
-    }
-    edges.sort_unstable();
-    edges.dedup();
-    while let Some(local) = pending.pop() {
-        if !std::mem::replace(&mut exact[local as usize], true) {
-            let first = edges.partition_point(|(source, _)| *source < local);
-            pending.extend(edges[first..].iter().take_while(|(source, _)| *source == local).map(|(_, target)| *target));
-        }
-    }
-    exact
 }
