@@ -162,16 +162,24 @@ impl Network {
     /// # Errors
     /// Two roots for a height; a replica that is dead, unhealthy or silent; nothing in common in time.
     pub async fn agree(&self) -> Result<Agreed> {
-        let began = Instant::now();
         let mut newest = 0;
         for replica in 0..REPLICAS {
             newest = newest.max(self.report(replica).await?.certified_height);
         }
+        self.agree_from(newest).await
+    }
+
+    /// As [`Network::agree`], at this height or above.
+    ///
+    /// # Errors
+    /// As [`Network::agree`].
+    pub async fn agree_from(&self, least: u64) -> Result<Agreed> {
+        let began = Instant::now();
         loop {
-            match self.compare(newest).await {
+            match self.compare(least).await {
                 Ok(Some(agreed)) => return Ok(agreed),
                 Ok(None) if began.elapsed() < AGREEMENT => {}
-                Ok(None) => bail!("no common certified height from {newest} on within {} s", AGREEMENT.as_secs()),
+                Ok(None) => bail!("no common certified height from {least} on within {} s", AGREEMENT.as_secs()),
                 Err(error) => return Err(error),
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
