@@ -153,6 +153,11 @@ pub fn counter() -> Vec<u8> {
     assemble(&COUNTER.replace("EXTRA", ""))
 }
 
+/// A counter that declares all the memory that 32 bits address.
+pub fn counter_with_all_memory() -> Vec<u8> {
+    assemble(&COUNTER.replace("EXTRA", "").replace("(memory 1)", "(memory 65536)"))
+}
+
 /// A counter with a function of its own in `hook` (such as `canister_post_upgrade`) that traps.
 pub fn counter_that_traps_in(hook: &str) -> Vec<u8> {
     let extra = format!(r#"(func (export "{hook}") (call $inc) (call $trap (i32.const 64) (i32.const 10)))"#);

@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const NODE: &str = env!("CARGO_BIN_EXE_conformance-node");
@@ -72,7 +72,9 @@ async fn all_at_once(network: &mut Network, counter: CanisterId) -> Result<()> {
     let (value, outcome) = inc(&network.client(1)?, counter).await?;
     network.kill_all().await?;
     network.restart().await?;
+    let began = Instant::now();
     network.agree_from(outcome.height.get()).await?;
+    eprintln!("all serve what was certified {:?} after all say that they are ready", began.elapsed());
     for replica in 0..4 {
         let client = network.client(replica)?;
         ensure!(manage::get(&client, counter).await? == value, "replica {replica} knows another value");
@@ -99,7 +101,7 @@ async fn all_under_load(network: &mut Network, counter: CanisterId) -> Result<()
     network.agree().await?;
     let before = manage::get(&network.client(0)?, counter).await?;
     let (is_over, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let (report, mut reports) = tokio::sync::mpsc::unbounded_channel();
+    let (report, mut reports) = tokio::sync::mpsc::channel(2 * CALLS_UNDER_LOAD);
     for replica in 0..4 {
         let (client, report) = (network.client(replica)?, report.clone());
         let (is_over, sent) = (is_over.clone(), sent.clone());
@@ -107,7 +109,7 @@ async fn all_under_load(network: &mut Network, counter: CanisterId) -> Result<()
             while !is_over.load(Ordering::Relaxed) {
                 sent.fetch_add(1, Ordering::Relaxed);
                 let Ok((value, outcome)) = inc(&client, counter).await else { break };
-                let _ = report.send((value, outcome.latency));
+                let _ = report.send((value, outcome.latency)).await;
             }
         });
     }
