@@ -5,6 +5,7 @@
 //! version is pinned. Source: interface specification, "Canister module format"; `specs/wasm.md`, `specs/limits.md`.
 
 mod functions;
+mod globals;
 mod interface;
 #[cfg(test)]
 mod tests;
@@ -149,6 +150,8 @@ fn section(payload: &Payload<'_>, interface: &mut Interface) -> Result<(), Modul
                         format!("has a memory of {} pages, more than {} bytes", memory.initial, limits::HEAP_BYTES_MAX);
                     return refuse(rule, section.range().start);
                 }
+                let most = limits::HEAP_BYTES_MAX / limits::WASM_PAGE_BYTES;
+                interface.memory_bytes_max = memory.maximum.unwrap_or(most).min(most) * limits::WASM_PAGE_BYTES;
             }
         }
         Payload::GlobalSection(section) => {
@@ -157,10 +160,11 @@ fn section(payload: &Payload<'_>, interface: &mut Interface) -> Result<(), Modul
                 return refuse(rule, section.range().start);
             }
             for global in section.clone() {
-                let ty = global.map_err(invalid)?.ty;
-                if ty.mutable && ty.content_type.is_reference_type() {
+                let global = global.map_err(invalid)?;
+                if global.ty.mutable && global.ty.content_type.is_reference_type() {
                     return refuse("has a mutable global that holds a reference", section.range().start);
                 }
+                interface.globals.push(globals::describe(&global).map_err(invalid)?);
             }
         }
         Payload::ExportSection(section) => {

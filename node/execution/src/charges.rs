@@ -3,7 +3,7 @@
 use crate::{management::lifecycle, rejects, run};
 use mains_ledger::{Account, Resource, Tariff};
 use mains_state::{Canister, State};
-use mains_types::{CanisterId, Cycles, Principal, Reject, UnixNanos, limits};
+use mains_types::{CanisterId, Cycles, Reject, UnixNanos, limits};
 
 /// Seconds after which a canister that nobody calls is charged for its storage.
 const IDLE_CHARGE_SECONDS: u64 = 3_600;
@@ -126,8 +126,8 @@ pub(crate) fn settle_storage(state: &mut State, id: &CanisterId) {
     let canister = state.canister_mut(id).expect("looked at above");
     canister.charged_until = canister.charged_until.saturating_add_nanos(seconds * UnixNanos::SECOND);
     let is_broke = stored < storage || computed < compute;
-    if is_broke && canister.code.is_some() {
-        lifecycle::uninstall(state, id, &Principal::management_canister());
+    if is_broke {
+        lifecycle::run_out(state, id);
         run::stop_if_drained(state, id);
     }
 }

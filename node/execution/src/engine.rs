@@ -31,6 +31,30 @@ pub enum SectionVisibility {
     Private,
 }
 
+/// The type of a global that a snapshot has a value for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GlobalType {
+    /// 32-bit integer.
+    I32,
+    /// 64-bit integer.
+    I64,
+    /// 32-bit float.
+    F32,
+    /// 64-bit float.
+    F64,
+    /// 128-bit vector.
+    V128,
+}
+
+/// A global that is mutable or exported: what snapshots hold values of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GlobalInfo {
+    /// Its type.
+    pub ty: GlobalType,
+    /// The value of one that cannot change, as raw bits. The others' are in [`Heap::globals`].
+    pub constant: Option<u128>,
+}
+
 /// What the host found out about a valid module.
 #[derive(Clone, Debug, Default)]
 pub struct ModuleInfo {
@@ -49,6 +73,10 @@ pub struct ModuleInfo {
     pub has_start: bool,
     /// Whether the memory is 64 bit.
     pub memory64: bool,
+    /// Bytes that the memory may grow to; 0 if there is none.
+    pub memory_bytes_max: u64,
+    /// The mutable and the exported globals, in the order of their indices.
+    pub globals: Vec<GlobalInfo>,
     /// Whether it has an `enhanced-orthogonal-persistence` section: upgrades must say what becomes of the heap.
     pub orthogonal_persistence: bool,
     /// `icp:` custom sections by name.

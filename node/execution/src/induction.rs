@@ -43,8 +43,8 @@ fn admit(state: &mut State, call: &Call, receiver: &CanisterId) -> Result<Cycles
         if state.is_system_queue_full() {
             return Err(rejects::queue_full(&call.canister_id));
         }
-        // Only those who control a canister can make it pay for calls about it.
-        let pays = state.canister(receiver).is_some_and(|canister| canister.is_controlled_by(&call.sender));
+        let pays =
+            state.canister(receiver).is_some_and(|canister| management::pays(canister, &call.sender, &call.method));
         return Ok(if pays { charge_affordable(state, receiver, call.bytes) } else { Cycles::ZERO });
     }
     let canister = state.canister(receiver).ok_or_else(|| rejects::not_found(receiver))?;

@@ -14,11 +14,13 @@ mod methods;
 pub(crate) mod module;
 pub(crate) mod refusal;
 pub(crate) mod settings;
+mod snapshots;
 mod status;
 #[cfg(test)]
 mod tests;
 
 pub use methods::{ingress_target, inspect};
+pub(crate) use methods::{pays, work_max};
 
 use crate::calls::{Outcome, SystemCall};
 use mains_state::{CallOrigin, State};
@@ -76,6 +78,14 @@ fn dispatch(call: &mut SystemCall<'_>) -> Result<Option<Vec<u8>>, Reject> {
         Method::CanisterMetadata => status::canister_metadata(call.state, &sender, argument)?,
         Method::CanisterMetrics => status::canister_metrics(call.state, &sender, argument)?,
         Method::FetchCanisterLogs => status::fetch_canister_logs(call.state, &sender, argument)?,
+        Method::TakeCanisterSnapshot => snapshots::take_canister_snapshot(call)?,
+        Method::LoadCanisterSnapshot => snapshots::load_canister_snapshot(call)?,
+        Method::ListCanisterSnapshots => snapshots::list_canister_snapshots(call)?,
+        Method::DeleteCanisterSnapshot => snapshots::delete_canister_snapshot(call)?,
+        Method::ReadCanisterSnapshotMetadata => snapshots::transfer::read_canister_snapshot_metadata(call)?,
+        Method::ReadCanisterSnapshotData => snapshots::transfer::read_canister_snapshot_data(call)?,
+        Method::UploadCanisterSnapshotMetadata => snapshots::transfer::upload_canister_snapshot_metadata(call)?,
+        Method::UploadCanisterSnapshotData => snapshots::transfer::upload_canister_snapshot_data(call)?,
     };
     Ok(Some(reply))
 }

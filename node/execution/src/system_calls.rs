@@ -8,10 +8,7 @@ use crate::{
 };
 use mains_ledger::Resource;
 use mains_state::{CallOrigin, IngressStatus, State, SystemMessage};
-use mains_types::{CanisterId, Cycles, Principal, Reject, limits};
-
-/// Instructions of compiling one module that are charged at most.
-const COMPILE_INSTRUCTIONS_MAX: u64 = limits::INSTALL_INSTRUCTIONS_MAX;
+use mains_types::{CanisterId, Cycles, Principal, Reject};
 
 /// Runs it, unless it asks for random bytes: whoever proposed this block knew its randomness before the calls in it, so these
 /// wait until the height that asked is certified.
@@ -32,8 +29,9 @@ pub(crate) fn run(round: &mut Round<'_>, message: &SystemMessage) {
     if let Some(id) = &subject {
         charges::settle_storage(&mut round.state, id);
     }
-    let budget = match budget(&mut round.state, message, subject.as_ref()) {
-        Ok(budget) => budget,
+    let (budget, work_max) = match budget(&mut round.state, message, subject.as_ref()) {
+        Ok(Some((budget, work_max))) => (Some(budget), work_max),
+        Ok(None) => (None, (0, 0)),
         Err(reject) => return calls::respond(&mut round.state, &message.origin, Err(reject), message.cycles),
     };
     let before = round.state.clone();
@@ -47,7 +45,7 @@ pub(crate) fn run(round: &mut Round<'_>, message: &SystemMessage) {
         argument: &message.argument,
         cycles: message.cycles,
         random: &mut round.random,
-        instructions_max: if budget.is_some() { limits::INSTALL_INSTRUCTIONS_MAX } else { 0 },
+        instructions_max: work_max.0,
         instructions_used: 0,
         compiled: 0,
         kept_logs: Vec::new(),
@@ -69,7 +67,7 @@ pub(crate) fn run(round: &mut Round<'_>, message: &SystemMessage) {
         }
     }
     if let Some(budget) = budget {
-        let cost = settle(&mut round.state, budget, instructions_used, compiled);
+        let cost = settle(&mut round.state, budget, instructions_used, compiled.min(work_max.1));
         if let CallOrigin::Ingress { request_id, .. } = &message.origin {
             round.state.add_ingress_cost(request_id, cost);
         }
@@ -94,22 +92,29 @@ fn subject(message: &SystemMessage) -> Option<CanisterId> {
     is_management.then(|| management::ingress_target(&message.method, &message.argument).ok().flatten())?
 }
 
-/// Sets aside what an install may cost; nothing for other methods and for senders who will be refused anyway.
-fn budget(state: &mut State, message: &SystemMessage, subject: Option<&CanisterId>) -> Result<Option<Budget>, Reject> {
-    let installs = matches!(message.method.as_str(), "install_code" | "install_chunked_code");
-    let payer =
-        subject.filter(|id| state.canister(id).is_some_and(|canister| canister.is_controlled_by(&message.sender)));
-    let (true, Some(payer)) = (installs, payer) else { return Ok(None) };
+/// Sets aside what an install or a snapshot may cost, with the instructions for running and compiling that this is; nothing
+/// for other methods and for senders who will be refused anyway.
+fn budget(
+    state: &mut State,
+    message: &SystemMessage,
+    subject: Option<&CanisterId>,
+) -> Result<Option<(Budget, (u64, u64))>, Reject> {
+    let pays = |id: &&CanisterId| {
+        state.canister(id).is_some_and(|canister| management::pays(canister, &message.sender, &message.method))
+    };
+    let (Some(payer), Some(work_max)) = (subject.filter(pays), management::work_max(&message.method)) else {
+        return Ok(None);
+    };
     let tariff = state.ledger.tariff();
-    let most = charges::execution_cost(tariff, limits::INSTALL_INSTRUCTIONS_MAX);
-    let compile = tariff.cost(Resource::CompileInstructions, u128::from(COMPILE_INSTRUCTIONS_MAX));
-    Budget::reserve_amount(state, payer, most.saturating_add(compile)).map(Some)
+    let most = charges::execution_cost(tariff, work_max.0);
+    let compile = tariff.cost(Resource::CompileInstructions, u128::from(work_max.1));
+    let budget = Budget::reserve_amount(state, payer, most.saturating_add(compile))?;
+    Ok(Some((budget, work_max)))
 }
 
 fn settle(state: &mut State, mut budget: Budget, instructions: u64, compiled: u64) -> Cycles {
     let execution = budget.charge_execution(state, instructions);
-    let compile =
-        budget.charge(state, Resource::CompileInstructions, u128::from(compiled.min(COMPILE_INSTRUCTIONS_MAX)));
+    let compile = budget.charge(state, Resource::CompileInstructions, u128::from(compiled));
     budget.release(state);
     execution.saturating_add(compile)
 }

@@ -3,7 +3,7 @@
 //! Its cycles are not here but in the ledger (`mains_ledger`).
 
 use crate::{
-    Heap, PageTree,
+    Heap, PageTree, Snapshot,
     message::{CallContext, CallOrigin, Callback, Hashed, Message},
 };
 use imbl::{OrdMap, Vector};
@@ -187,6 +187,8 @@ pub struct Change {
     pub version: u64,
     /// Who did it.
     pub origin: Principal,
+    /// The origin's version when it asked for it, if it is a canister and said so.
+    pub origin_version: Option<u64>,
     /// What it was.
     pub kind: ChangeKind,
 }
@@ -194,14 +196,28 @@ pub struct Change {
 /// The kinds of changes that a history keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChangeKind {
-    /// Created, with these controllers.
-    Creation(BTreeSet<Principal>),
+    /// Created, with these controllers; the hash of its environment variables, if any were given.
+    Creation(BTreeSet<Principal>, Option<Digest32>),
     /// Code removed.
     Uninstall,
     /// Code installed: mode text (`install`, `reinstall`, `upgrade`) and module hash.
     Deployment(String, Digest32),
     /// Controllers set.
     Controllers(BTreeSet<Principal>),
+    /// A snapshot loaded.
+    SnapshotLoaded {
+        /// Whose, if another canister's.
+        from: Option<CanisterId>,
+        /// Its id.
+        #[serde(with = "serde_bytes")]
+        snapshot: Vec<u8>,
+        /// The version of the canister it is of, when it was taken.
+        canister_version: u64,
+        /// When it was taken.
+        taken_at: UnixNanos,
+        /// Whether it was uploaded.
+        is_upload: bool,
+    },
 }
 
 /// One canister.
@@ -242,6 +258,11 @@ pub struct Canister {
     pub next_callback: u64,
     /// Uploaded chunks by SHA-256.
     pub chunks: OrdMap<Digest32, Arc<serde_bytes::ByteBuf>>,
+    /// Its snapshots by number. Encoded apart, by what differs from the canister's memories.
+    #[serde(skip)]
+    pub snapshots: OrdMap<u64, Arc<Snapshot>>,
+    /// The next snapshot's number.
+    pub next_snapshot: u64,
     /// Its log, oldest first.
     pub log: Vector<LogRecord>,
     /// The next log record's index.
@@ -277,6 +298,8 @@ impl Canister {
             next_context: 0,
             next_callback: 0,
             chunks: OrdMap::new(),
+            snapshots: OrdMap::new(),
+            next_snapshot: 0,
             log: Vector::new(),
             next_log: 0,
             history: Vector::new(),
@@ -291,11 +314,16 @@ impl Canister {
         self.settings.controllers.contains(principal)
     }
 
-    /// Bytes that its storage is charged for: code, memories, chunks, log; at least its memory allocation.
+    /// Bytes that its storage is charged for: code, memories, chunks, snapshots, log; at least its memory allocation.
     pub fn memory_bytes(&self) -> u64 {
         let code = self.code.as_ref().map_or(0, Code::memory_bytes);
         let chunks: u64 = self.chunks.values().map(|chunk| chunk.len() as u64).sum();
-        (code + chunks + self.log_bytes()).max(self.settings.memory_allocation)
+        (code + chunks + self.snapshots_bytes() + self.log_bytes()).max(self.settings.memory_allocation)
+    }
+
+    /// Bytes of its snapshots, as if they shared nothing.
+    pub fn snapshots_bytes(&self) -> u64 {
+        self.snapshots.values().map(|snapshot| snapshot.bytes()).sum()
     }
 
     /// Bytes of its log records.
@@ -318,9 +346,15 @@ impl Canister {
         }
     }
 
-    /// Appends to its history, the version being the present one, and drops the oldest changes beyond the limit.
-    pub fn record_change(&mut self, timestamp: UnixNanos, origin: Principal, kind: ChangeKind) {
-        self.history.push_back(Change { timestamp, version: self.version, origin, kind });
+    /// Appends to its history, the version being the present one, and drops the oldest changes beyond the limit. The origin
+    /// is a principal and, if it is a canister that said so, its version.
+    pub fn record_change(
+        &mut self,
+        timestamp: UnixNanos,
+        (origin, origin_version): (Principal, Option<u64>),
+        kind: ChangeKind,
+    ) {
+        self.history.push_back(Change { timestamp, version: self.version, origin, origin_version, kind });
         self.changes_count += 1;
         while self.history.len() > limits::HISTORY_MAX {
             self.history.pop_front();

@@ -9,6 +9,7 @@ pub mod genesis;
 pub mod ingress;
 pub mod memory;
 pub mod message;
+pub mod snapshot;
 pub mod state;
 pub mod tokens;
 
@@ -20,5 +21,6 @@ pub use genesis::{Genesis, GenesisNode, NetworkKind};
 pub use ingress::{IngressEntry, IngressHistory, IngressStatus};
 pub use memory::{Heap, PAGE_BYTES, PageTree};
 pub use message::{CallContext, CallOrigin, Callback, Continuation, Hashed, Message, Response, SystemMessage, Task};
+pub use snapshot::Snapshot;
 pub use state::{EncodingError, State, Subnet};
 pub use tokens::{Table, Tokens};

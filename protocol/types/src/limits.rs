@@ -103,6 +103,14 @@ pub const ENVIRONMENT_VARIABLE_BYTES_MAX: usize = 128;
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;
 /// Chunks a canister's chunk store holds.
 pub const CHUNKS_MAX: usize = 100;
+/// Snapshots of a canister, as on the Internet Computer.
+pub const SNAPSHOTS_MAX: usize = 10;
+/// Instructions that a call about a snapshot costs apart from its size.
+pub const SNAPSHOT_BASE_INSTRUCTIONS: u64 = 2_000_000;
+/// Bytes of a snapshot that one instruction more is charged for when it is taken or loaded: pages are shared and not copied, but the next run after a load copies them into a live instance.
+pub const SNAPSHOT_BYTES_PER_INSTRUCTION: u64 = 8;
+/// Instructions that taking or loading the largest snapshot costs.
+pub const SNAPSHOT_INSTRUCTIONS_MAX: u64 = 3_000_000_000;
 /// Bytes of log records kept per canister.
 pub const LOG_BYTES_MAX: usize = 4 << 10;
 /// Log records kept per canister, so that empty lines are bounded too.

@@ -1,12 +1,13 @@
 //! Rules for what a module shows and asks: imports, exports, custom sections.
 
-use super::refuse;
+use super::{globals::Described, refuse};
 use crate::{
     imports::{self, Type},
     instrument::RESERVED,
 };
 use mains_execution::engine::{ModuleError, ModuleInfo, SectionVisibility};
 use mains_types::limits;
+use std::collections::BTreeSet;
 use wasmparser::{CompositeInnerType, Export, ExternalKind, FuncType, SubType, ValType};
 
 /// Entry points without a method name.
@@ -29,6 +30,9 @@ pub(super) struct Interface {
     /// Type of every function, imported ones first.
     pub(super) functions: Vec<u32>,
     pub(super) memory64: bool,
+    pub(super) memory_bytes_max: u64,
+    pub(super) globals: Vec<Described>,
+    exported_globals: BTreeSet<u32>,
     imports: Vec<(String, String, u32, u64)>,
     info: ModuleInfo,
     section_bytes: usize,
@@ -44,6 +48,9 @@ impl Interface {
         let name = export.name;
         if name.starts_with(RESERVED) {
             return refuse(format!("exports {name:?}: names that begin with {RESERVED} are reserved"), offset);
+        }
+        if export.kind == ExternalKind::Global {
+            self.exported_globals.insert(export.index);
         }
         if !name.starts_with("canister_") {
             return Ok(());
@@ -122,6 +129,11 @@ impl Interface {
             return refuse_anywhere(rule);
         }
         self.info.memory64 = self.memory64;
+        self.info.memory_bytes_max = self.memory_bytes_max;
+        let shown = (0..)
+            .zip(&self.globals)
+            .filter(|(index, (is_mutable, _))| *is_mutable || self.exported_globals.contains(index));
+        self.info.globals = shown.filter_map(|(_, (_, info))| *info).collect();
         Ok(self.info)
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use mains_execution::engine::SectionVisibility;
+use mains_execution::engine::{GlobalType, SectionVisibility};
 
 fn check(text: &str) -> Result<ModuleInfo, ModuleError> {
     validate(&wat::parse_str(text).expect("the test's module is well written"))
@@ -135,4 +135,29 @@ fn webassembly_that_compilers_emit_is_accepted() {
     ] {
         check(text).unwrap_or_else(|error| panic!("{text}: {error}"));
     }
+}
+
+#[test]
+fn globals_that_are_mutable_or_exported_are_told_with_the_memorys_bound() {
+    let info = check(
+        "(module (memory 1 3)
+            (global (export \"base\") i32 (i32.const -1))
+            (global i64 (i64.const 5))
+            (global (mut f64) (f64.const 1))
+            (global (export \"vector\") (mut v128) (v128.const i64x2 1 2))
+            (global (export \"float\") f32 (f32.const 1))
+            (global (export \"function\") funcref (ref.null func)))",
+    )
+    .unwrap();
+    assert_eq!(info.memory_bytes_max, 3 * limits::WASM_PAGE_BYTES);
+    let globals: Vec<_> = info.globals.iter().map(|global| (global.ty, global.constant)).collect();
+    let expected = [
+        (GlobalType::I32, Some(u128::from(u32::MAX))),
+        (GlobalType::F64, None),
+        (GlobalType::V128, None),
+        (GlobalType::F32, Some(u128::from(1.0f32.to_bits()))),
+    ];
+    assert_eq!(globals, expected);
+    assert_eq!(check("(module)").unwrap().memory_bytes_max, 0);
+    assert_eq!(check("(module (memory i64 1))").unwrap().memory_bytes_max, limits::HEAP_BYTES_MAX);
 }

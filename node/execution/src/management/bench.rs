@@ -6,7 +6,7 @@
 
 use crate::{
     calls::{Outcome, Random, SystemCall},
-    engine::{Engine, Entry, ModuleError, ModuleInfo, Ran, Run, SectionVisibility, Trap},
+    engine::{Engine, Entry, GlobalInfo, GlobalType, ModuleError, ModuleInfo, Ran, Run, SectionVisibility, Trap},
     management, system_canisters,
 };
 use candid::CandidType;
@@ -39,6 +39,11 @@ impl Engine for LineEngine {
             return Err(ModuleError { rule: "imports unknown function ic0.foo".into(), offset: None });
         }
         let mut info = ModuleInfo { compile_instructions: wasm.len() as u64, ..ModuleInfo::default() };
+        info.memory_bytes_max = 10 * limits::WASM_PAGE_BYTES;
+        info.globals = vec![
+            GlobalInfo { ty: GlobalType::I32, constant: Some(7) },
+            GlobalInfo { ty: GlobalType::I64, constant: None },
+        ];
         for word in line.split(' ') {
             match word.trim_end_matches('!') {
                 "init" => info.hooks.insert("canister_init".into()),

@@ -1,9 +1,9 @@
 //! The chunk store: parts of modules that are too large for one message.
 
 use super::{codec, lifecycle, module, refusal, status};
-use crate::calls::SystemCall;
+use crate::{calls::SystemCall, charges};
 use ic_management_canister_types as ic;
-use mains_types::{CanisterId, Principal, Reject, limits};
+use mains_types::{CanisterId, Cycles, Principal, Reject, limits};
 use std::sync::Arc;
 
 /// `upload_chunk`: keeps a chunk under its SHA-256; one that is there already costs no place.
@@ -11,11 +11,7 @@ pub(super) fn upload_chunk(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject>
     let (ic::UploadChunkArgs { canister_id, chunk },) = codec::decode(call.method, call.argument)?;
     require_access(call, &canister_id)?;
     if chunk.len() > limits::CHUNK_BYTES_MAX {
-        return Err(refusal::payload(format!(
-            "A chunk has at most {} bytes, this one {}.",
-            limits::CHUNK_BYTES_MAX,
-            chunk.len()
-        )));
+        return Err(refusal::chunk_too_large(chunk.len()));
     }
     let hash = module::hash(&chunk);
     let canister = lifecycle::find_mut(call.state, &canister_id)?;
@@ -25,6 +21,7 @@ pub(super) fn upload_chunk(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject>
         )));
     }
     canister.chunks.insert(hash, Arc::new(chunk.into()));
+    charges::require_liquid(call.state, &canister_id, Cycles::ZERO)?;
     Ok(codec::encode(&ic::ChunkHash { hash: hash.to_vec() }))
 }
 

@@ -9,14 +9,15 @@ use crate::{
 };
 use ic_management_canister_types as ic;
 use mains_state::{Canister, ChangeKind, Code, Exports, Heap, PageTree, Section};
-use mains_types::{CanisterId, Digest32, Reject};
+use mains_types::{CanisterId, Digest32, Principal, Reject};
 use std::sync::Arc;
 
 /// `install_code`.
 pub(super) fn install_code(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject> {
     let (args,) = codec::decode::<(ic::InstallCodeArgs,)>(call.method, call.argument)?;
     lifecycle::controlled(call, &args.canister_id)?;
-    install(call, &args.canister_id, args.mode, &args.wasm_module, &args.arg)
+    let by = (call.sender, args.sender_canister_version);
+    install(call, &args.canister_id, by, args.mode, &args.wasm_module, &args.arg)
 }
 
 /// `install_chunked_code`.
@@ -28,19 +29,21 @@ pub(super) fn install_chunked_code(call: &mut SystemCall<'_>) -> Result<Vec<u8>,
         chunks::require_store_access(call, &store, &call.sender)?;
     }
     let module = chunks::assemble(call, &store, &args)?;
-    install(call, &args.target_canister, args.mode, &module, &args.arg)
+    let by = (call.sender, args.sender_canister_version);
+    install(call, &args.target_canister, by, args.mode, &module, &args.arg)
 }
 
 /// A module that the engine has accepted.
-struct Module {
+pub(super) struct Module {
     wasm: Arc<serde_bytes::ByteBuf>,
     hash: Digest32,
-    info: Arc<ModuleInfo>,
+    pub(super) info: Arc<ModuleInfo>,
 }
 
 fn install(
     call: &mut SystemCall<'_>,
     id: &CanisterId,
+    by: (Principal, Option<u64>),
     mode: ic::CanisterInstallMode,
     uploaded: &[u8],
     argument: &[u8],
@@ -61,12 +64,13 @@ fn install(
     }?;
     draft.version += 1;
     draft.installed_at = Some(call.state.time);
-    draft.record_change(call.state.time, call.sender, ChangeKind::Deployment(mode.into(), module.hash));
+    draft.record_change(call.state.time, by, ChangeKind::Deployment(mode.into(), module.hash));
     call.state.replace_canister(draft);
     Ok(codec::encode_nothing())
 }
 
-fn accept_module(call: &mut SystemCall<'_>, uploaded: &[u8]) -> Result<Module, Reject> {
+/// Unpacks a module, has the engine check and compile it, and counts the compilation.
+pub(super) fn accept_module(call: &mut SystemCall<'_>, uploaded: &[u8]) -> Result<Module, Reject> {
     let hash = module::hash(uploaded);
     let wasm = module::unpack(uploaded)?.into_owned();
     let info = call.engine.module(&wasm).map_err(refusal::invalid_module)?;
@@ -139,7 +143,8 @@ fn keeps_heap(
     }
 }
 
-fn instantiate(call: &SystemCall<'_>, draft: &Canister, module: &Module) -> Result<Heap, Reject> {
+/// The heap that the module begins with.
+pub(super) fn instantiate(call: &SystemCall<'_>, draft: &Canister, module: &Module) -> Result<Heap, Reject> {
     let heap = call.engine.instantiate(&module.wasm).map_err(|trap| traps::reject(&draft.id, &trap))?;
     let limit = draft.settings.wasm_memory_limit;
     if limit != 0 && heap.bytes > limit {
@@ -148,7 +153,8 @@ fn instantiate(call: &SystemCall<'_>, draft: &Canister, module: &Module) -> Resu
     Ok(heap)
 }
 
-fn code(module: &Module, heap: Heap, stable: PageTree, stable_pages: u64) -> Code {
+/// The module with these memories.
+pub(super) fn code(module: &Module, heap: Heap, stable: PageTree, stable_pages: u64) -> Code {
     let section = |(name, (visibility, content)): (&String, &(SectionVisibility, Vec<u8>))| {
         let is_public = *visibility == SectionVisibility::Public;
         (name.clone(), Section { is_public, content: Arc::new(content.clone().into()) })

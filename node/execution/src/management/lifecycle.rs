@@ -15,7 +15,8 @@ const PROVISIONAL_CYCLES: u128 = 100_000_000_000_000;
 pub(super) fn create_canister(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject> {
     let (args,) = codec::decode::<(ic::CreateCanisterArgs,)>(call.method, call.argument)?;
     let given = args.settings.unwrap_or_default();
-    let canister_id = new_canister(call.state, &call.sender, given, None)?;
+    let by = (call.sender, args.sender_canister_version);
+    let canister_id = new_canister(call.state, by, given, None)?;
     call.accept(&Account::Canister(canister_id), Cycles::MAX);
     charge_creation(call.state, &canister_id)?;
     Ok(codec::encode(&ic::CanisterIdRecord { canister_id }))
@@ -30,7 +31,8 @@ pub(super) fn provisional_create(call: &mut SystemCall<'_>) -> Result<Vec<u8>, R
         None => Cycles(PROVISIONAL_CYCLES),
     };
     let given = args.settings.unwrap_or_default();
-    let canister_id = new_canister(call.state, &call.sender, given, args.specified_id)?;
+    let by = (call.sender, args.sender_canister_version);
+    let canister_id = new_canister(call.state, by, given, args.specified_id)?;
     mint(call.state, &canister_id, amount)?;
     Ok(codec::encode(&ic::CanisterIdRecord { canister_id }))
 }
@@ -54,17 +56,18 @@ pub(super) fn deposit_cycles(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Rejec
 
 /// `update_settings`.
 pub(super) fn update_settings(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject> {
-    let (ic::UpdateSettingsArgs { canister_id, settings: given, .. },) = codec::decode(call.method, call.argument)?;
+    let (args,) = codec::decode::<(ic::UpdateSettingsArgs,)>(call.method, call.argument)?;
+    let (canister_id, given) = (args.canister_id, args.settings);
     let canister = controlled(call, &canister_id)?;
     let names_controllers = given.controllers.is_some();
     let after = settings::apply(&canister.settings, given)?;
-    let (time, sender) = (call.state.time, call.sender);
+    let (time, by) = (call.state.time, (call.sender, args.sender_canister_version));
     let canister = find_mut(call.state, &canister_id)?;
     canister.settings = after;
     canister.version += 1;
     if names_controllers {
         let controllers = canister.settings.controllers.clone();
-        canister.record_change(time, sender, ChangeKind::Controllers(controllers));
+        canister.record_change(time, by, ChangeKind::Controllers(controllers));
     }
     Ok(codec::encode_nothing())
 }
@@ -109,15 +112,32 @@ pub(super) fn stop_canister(call: &mut SystemCall<'_>) -> Result<Option<Vec<u8>>
 
 /// `uninstall_code`: the code and everything it owned go, calls it works on are rejected.
 pub(super) fn uninstall_code(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject> {
-    let (ic::UninstallCodeArgs { canister_id, .. },) = codec::decode(call.method, call.argument)?;
-    controlled(call, &canister_id)?;
-    uninstall(call.state, &canister_id, &call.sender);
+    let (args,) = codec::decode::<(ic::UninstallCodeArgs,)>(call.method, call.argument)?;
+    controlled(call, &args.canister_id)?;
+    uninstall(call.state, &args.canister_id, (call.sender, args.sender_canister_version));
     Ok(codec::encode_nothing())
 }
 
-/// Takes a canister's code away, for its controllers or because it cannot pay any more. Nothing happens if it is not there.
-pub(crate) fn uninstall(state: &mut State, id: &CanisterId, origin: &Principal) {
+/// Takes a canister's code away for one of its controllers. Nothing happens if the canister is not there.
+pub(crate) fn uninstall(state: &mut State, id: &CanisterId, by: (Principal, Option<u64>)) {
     let time = state.time;
+    remove_code(state, id);
+    if let Some(canister) = state.canister_mut(id) {
+        canister.record_change(time, by, ChangeKind::Uninstall);
+    }
+}
+
+/// Takes everything away that a canister would have to pay for: it is out of cycles. The number of its changes is kept, as
+/// the interface specification says, and nothing of what they were.
+pub(crate) fn run_out(state: &mut State, id: &CanisterId) {
+    remove_code(state, id);
+    let Some(canister) = state.canister_mut(id) else { return };
+    canister.snapshots.clear();
+    canister.history.clear();
+    (canister.settings.compute_allocation, canister.settings.memory_allocation) = (0, 0);
+}
+
+fn remove_code(state: &mut State, id: &CanisterId) {
     let Some(canister) = state.canister_mut(id) else { return };
     canister.code = None;
     canister.installed_at = None;
@@ -126,7 +146,6 @@ pub(crate) fn uninstall(state: &mut State, id: &CanisterId, origin: &Principal) 
     canister.chunks.clear();
     canister.log.clear();
     canister.version += 1;
-    canister.record_change(time, *origin, ChangeKind::Uninstall);
     // Contexts with calls under way stay, answered, until the responses are in: they carry the reserves.
     let mut waiting = Vec::new();
     let contexts = std::mem::take(&mut canister.contexts);
@@ -173,19 +192,21 @@ pub(super) fn delete_canister(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reje
 /// The settings do not fit, the specified id is taken or not this subnet's, or there are no ids left.
 pub(crate) fn new_canister(
     state: &mut State,
-    creator: &Principal,
+    by: (Principal, Option<u64>),
     given: ic::CanisterSettings,
     specified_id: Option<CanisterId>,
 ) -> Result<CanisterId, Reject> {
-    let defaults = Settings { controllers: BTreeSet::from([*creator]), ..Settings::default() };
+    let defaults = Settings { controllers: BTreeSet::from([by.0]), ..Settings::default() };
+    let environment = given.environment_variables.is_some();
     let settings = settings::apply(&defaults, given)?;
     let id = match specified_id {
         Some(id) => free_id(state, id)?,
         None => next_id(state)?,
     };
     let controllers = settings.controllers.clone();
+    let environment_hash = environment.then(|| settings::environment_hash(&settings.environment_variables));
     let mut canister = Canister::new(id, settings, state.time);
-    canister.record_change(state.time, *creator, ChangeKind::Creation(controllers));
+    canister.record_change(state.time, by, ChangeKind::Creation(controllers, environment_hash));
     state.insert_canister(canister);
     Ok(id)
 }

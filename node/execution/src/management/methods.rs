@@ -1,10 +1,10 @@
 //! Which methods there are, who may call them, and whom a request is about.
 
-use super::{codec, refusal, settings};
+use super::{codec, refusal, settings, snapshots};
 use candid::{CandidType, Deserialize};
 use ic_management_canister_types as ic;
-use mains_state::State;
-use mains_types::{CanisterId, Principal, Reject};
+use mains_state::{Canister, State};
+use mains_types::{CanisterId, Principal, Reject, limits};
 use serde_bytes::ByteBuf;
 
 /// The methods offered.
@@ -30,6 +30,14 @@ pub(crate) enum Method {
     FetchCanisterLogs,
     ProvisionalCreateCanisterWithCycles,
     ProvisionalTopUpCanister,
+    TakeCanisterSnapshot,
+    LoadCanisterSnapshot,
+    ListCanisterSnapshots,
+    DeleteCanisterSnapshot,
+    ReadCanisterSnapshotMetadata,
+    ReadCanisterSnapshotData,
+    UploadCanisterSnapshotMetadata,
+    UploadCanisterSnapshotData,
 }
 
 /// Who may call a method as an update.
@@ -70,6 +78,14 @@ impl Method {
             "fetch_canister_logs" => Self::FetchCanisterLogs,
             "provisional_create_canister_with_cycles" => Self::ProvisionalCreateCanisterWithCycles,
             "provisional_top_up_canister" => Self::ProvisionalTopUpCanister,
+            "take_canister_snapshot" => Self::TakeCanisterSnapshot,
+            "load_canister_snapshot" => Self::LoadCanisterSnapshot,
+            "list_canister_snapshots" => Self::ListCanisterSnapshots,
+            "delete_canister_snapshot" => Self::DeleteCanisterSnapshot,
+            "read_canister_snapshot_metadata" => Self::ReadCanisterSnapshotMetadata,
+            "read_canister_snapshot_data" => Self::ReadCanisterSnapshotData,
+            "upload_canister_snapshot_metadata" => Self::UploadCanisterSnapshotMetadata,
+            "upload_canister_snapshot_data" => Self::UploadCanisterSnapshotData,
             _ => return Err(not_offered(name)),
         })
     }
@@ -100,6 +116,20 @@ impl Method {
                 | Self::StartCanister
                 | Self::StopCanister
                 | Self::DeleteCanister
+                | Self::CanisterMetrics
+                | Self::TakeCanisterSnapshot
+                | Self::LoadCanisterSnapshot
+                | Self::DeleteCanisterSnapshot
+                | Self::UploadCanisterSnapshotMetadata
+                | Self::UploadCanisterSnapshotData
+        )
+    }
+
+    /// Whether it reads snapshots.
+    const fn reads_snapshots(self) -> bool {
+        matches!(
+            self,
+            Self::ListCanisterSnapshots | Self::ReadCanisterSnapshotMetadata | Self::ReadCanisterSnapshotData
         )
     }
 }
@@ -118,6 +148,14 @@ struct InstallTarget {
     wasm_module: ByteBuf,
     #[allow(dead_code, reason = "named to be taken as a whole")]
     arg: ByteBuf,
+}
+
+/// The same for `upload_canister_snapshot_data`.
+#[derive(CandidType, Deserialize)]
+struct UploadTarget {
+    canister_id: CanisterId,
+    #[allow(dead_code, reason = "named to be taken as a whole")]
+    chunk: ByteBuf,
 }
 
 /// The canister that a client's call of the management canister is about: its effective canister id, and who pays.
@@ -147,13 +185,35 @@ pub fn inspect(state: &State, sender: &Principal, method: &str, argument: &[u8])
     let Some(id) = ingress_target(method, argument)? else { return Ok(()) };
     let canister = state.canister(&id).ok_or_else(|| refusal::not_found(&id))?;
     let is_allowed = match known {
-        Method::CanisterStatus | Method::CanisterMetrics => {
-            settings::may_read(&canister.settings, &canister.settings.status_visibility, sender)
-        }
+        Method::CanisterStatus => settings::may_read(&canister.settings, &canister.settings.status_visibility, sender),
+        known if known.reads_snapshots() => snapshots::may_read(&canister.settings, sender),
         known if known.is_for_controllers() => canister.is_controlled_by(sender),
         _ => true,
     };
     if is_allowed { Ok(()) } else { Err(refusal::not_controller(&id, sender, method)) }
+}
+
+/// Whether a canister pays for a call about it: those of its controllers, and of whoever it lets read its snapshots.
+pub(crate) fn pays(canister: &Canister, sender: &Principal, method: &str) -> bool {
+    canister.is_controlled_by(sender)
+        || Method::parse(method).is_ok_and(Method::reads_snapshots) && snapshots::may_read(&canister.settings, sender)
+}
+
+/// Instructions that a method may use for running and for compiling what the canister pays for; `None` if none.
+pub(crate) fn work_max(method: &str) -> Option<(u64, u64)> {
+    let compile = limits::INSTALL_INSTRUCTIONS_MAX;
+    match Method::parse(method).ok()? {
+        Method::InstallCode | Method::InstallChunkedCode => Some((limits::INSTALL_INSTRUCTIONS_MAX, compile)),
+        Method::LoadCanisterSnapshot => Some((limits::SNAPSHOT_INSTRUCTIONS_MAX, compile)),
+        Method::TakeCanisterSnapshot => Some((limits::SNAPSHOT_INSTRUCTIONS_MAX, 0)),
+        Method::ReadCanisterSnapshotMetadata
+        | Method::ReadCanisterSnapshotData
+        | Method::UploadCanisterSnapshotMetadata
+        | Method::UploadCanisterSnapshotData => {
+            Some((limits::SNAPSHOT_BASE_INSTRUCTIONS + limits::PAYLOAD_BYTES_MAX as u64, 0))
+        }
+        _ => None,
+    }
 }
 
 fn target(known: Method, name: &str, argument: &[u8]) -> Result<Option<CanisterId>, Reject> {
@@ -173,6 +233,13 @@ fn target(known: Method, name: &str, argument: &[u8]) -> Result<Option<CanisterI
         Method::UploadChunk => {
             codec::decode::<(ic::UploadChunkArgs,)>(name, argument).map(|(args,)| Some(args.canister_id))
         }
+        Method::UploadCanisterSnapshotData => {
+            codec::decode(name, argument).map(|(UploadTarget { canister_id, .. },)| Some(canister_id))
+        }
+        Method::UploadCanisterSnapshotMetadata => {
+            let (args,) = codec::decode::<(ic::UploadCanisterSnapshotMetadataArgs,)>(name, argument)?;
+            Ok(Some(args.canister_id))
+        }
         Method::UpdateSettings => {
             codec::decode::<(ic::UpdateSettingsArgs,)>(name, argument).map(|(args,)| Some(args.canister_id))
         }
@@ -185,14 +252,6 @@ fn not_offered(name: &str) -> Reject {
         "ecdsa_public_key" | "sign_with_ecdsa" | "schnorr_public_key" | "sign_with_schnorr" | "vetkd_public_key"
         | "vetkd_derive_key" => "this network holds no threshold keys for canisters",
         "http_request" | "flexible_http_request" => "canisters cannot make HTTP requests yet",
-        "take_canister_snapshot"
-        | "load_canister_snapshot"
-        | "list_canister_snapshots"
-        | "delete_canister_snapshot"
-        | "read_canister_snapshot_metadata"
-        | "read_canister_snapshot_data"
-        | "upload_canister_snapshot_metadata"
-        | "upload_canister_snapshot_data" => "there are no snapshots yet",
         "node_metrics_history" | "subnet_info" | "subnet_metrics" | "list_canisters" => {
             "ask the network's own interface under /api/mains/v1"
         }

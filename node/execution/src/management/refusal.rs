@@ -2,7 +2,7 @@
 
 pub(crate) use crate::rejects::not_found;
 
-use mains_types::{CanisterId, ErrorCode, Principal, Reject, RejectCode};
+use mains_types::{CanisterId, ErrorCode, Principal, Reject, RejectCode, limits};
 
 /// The argument does not decode.
 pub(crate) fn undecodable(method: &str) -> Reject {
@@ -107,4 +107,23 @@ pub(crate) fn uninstalled(id: &CanisterId) -> Reject {
 pub(crate) fn heap_too_large(id: &CanisterId, bytes: u64, limit: u64) -> Reject {
     let message = format!("The heap of canister {id} begins with {bytes} bytes, its wasm_memory_limit is {limit}.");
     Reject::new(RejectCode::CanisterError, ErrorCode::CanisterOutOfMemory, message)
+}
+
+/// A chunk is too large.
+pub(crate) fn chunk_too_large(bytes: usize) -> Reject {
+    payload(format!("A chunk has at most {} bytes, this one {bytes}.", limits::CHUNK_BYTES_MAX))
+}
+
+/// There is no such snapshot.
+pub(crate) fn no_snapshot(id: &[u8]) -> Reject {
+    let hex: String = id.iter().take(40).map(|byte| format!("{byte:02x}")).collect();
+    payload(format!("There is no snapshot {hex}; list_canister_snapshots tells which there are."))
+}
+
+/// The canister has as many snapshots as it may have.
+pub(crate) fn too_many_snapshots(id: &CanisterId) -> Reject {
+    payload(format!(
+        "Canister {id} has {} snapshots, the most there may be; delete one, or name one in replace_snapshot.",
+        limits::SNAPSHOTS_MAX
+    ))
 }

@@ -1,10 +1,10 @@
 //! Settings as controllers send them, checked, and as they are shown.
 
-use super::{codec, refusal};
+use super::{codec, module, refusal};
 use candid::Nat;
 use ic_management_canister_types as ic;
 use mains_state::{LogVisibility, Settings};
-use mains_types::{Principal, Reject, limits};
+use mains_types::{Digest32, Principal, Reject, limits};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes that a canister's allocation or limit may name: 256 TiB, as in the interface specification.
@@ -97,6 +97,15 @@ pub(crate) fn show(settings: &Settings) -> ic::DefiniteCanisterSettings {
             .map(|(name, value)| ic::EnvironmentVariable { name: name.clone(), value: value.clone() })
             .collect(),
     }
+}
+
+/// The hash by which a canister's history names its environment variables: the representation-independent one of the map
+/// from names to values (interface specification, "Hash of map").
+pub(crate) fn environment_hash(variables: &BTreeMap<String, String>) -> Digest32 {
+    let mut pairs: Vec<[Digest32; 2]> =
+        variables.iter().map(|(name, value)| [module::hash(name.as_bytes()), module::hash(value.as_bytes())]).collect();
+    pairs.sort_unstable();
+    module::hash(pairs.as_flattened().as_flattened())
 }
 
 /// Whether `caller` may read what has this visibility.

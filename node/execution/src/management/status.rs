@@ -1,6 +1,7 @@
 //! What is told about a canister: status, history, logs, metrics, custom sections.
 
 use super::{codec, refusal, settings};
+use candid::Reserved;
 use ic_management_canister_types as ic;
 use mains_ledger::Resource;
 use mains_state::{Canister, RunStatus, State, canister::ChangeKind};
@@ -51,7 +52,7 @@ pub(crate) fn canister_metadata(state: &State, caller: &Principal, argument: &[u
 pub(crate) fn canister_metrics(state: &State, caller: &Principal, argument: &[u8]) -> Result<Vec<u8>, Reject> {
     let (ic::CanisterIdRecord { canister_id },) = codec::decode("canister_metrics", argument)?;
     let canister = find(state, &canister_id)?;
-    if !settings::may_read(&canister.settings, &canister.settings.status_visibility, caller) {
+    if !canister.is_controlled_by(caller) {
         return Err(refusal::not_visible(&canister_id, caller, "metrics"));
     }
     let account = state.ledger.canister(&canister_id);
@@ -145,21 +146,24 @@ fn memory_metrics(canister: &Canister) -> ic::MemoryMetrics {
         custom_sections_size: (sections as u64).into(),
         canister_history_size: (canister.history.len() as u64 * CHANGE_BYTES).into(),
         wasm_chunk_store_size: canister.chunks.values().map(|chunk| chunk.len() as u64).sum::<u64>().into(),
-        snapshots_size: 0u8.into(),
+        snapshots_size: canister.snapshots_bytes().into(),
         log_memory_store_size: canister.log_bytes().into(),
     }
 }
 
 fn show_change(change: &mains_state::canister::Change) -> ic::Change {
     let origin = if ids::canister_index(&change.origin).is_some() {
-        ic::ChangeOrigin::FromCanister(ic::FromCanisterRecord { canister_id: change.origin, canister_version: None })
+        ic::ChangeOrigin::FromCanister(ic::FromCanisterRecord {
+            canister_id: change.origin,
+            canister_version: change.origin_version,
+        })
     } else {
         ic::ChangeOrigin::FromUser(ic::FromUserRecord { user_id: change.origin })
     };
     let details = match &change.kind {
-        ChangeKind::Creation(controllers) => ic::ChangeDetails::Creation(ic::CreationRecord {
+        ChangeKind::Creation(controllers, environment_hash) => ic::ChangeDetails::Creation(ic::CreationRecord {
             controllers: controllers.iter().copied().collect(),
-            environment_variables_hash: None,
+            environment_variables_hash: environment_hash.map(|hash| hash.to_vec()),
         }),
         ChangeKind::Uninstall => ic::ChangeDetails::CodeUninstall,
         ChangeKind::Deployment(mode, module_hash) => ic::ChangeDetails::CodeDeployment(ic::CodeDeploymentRecord {
@@ -173,6 +177,19 @@ fn show_change(change: &mains_state::canister::Change) -> ic::Change {
         ChangeKind::Controllers(controllers) => ic::ChangeDetails::ControllersChange(ic::ControllersChangeRecord {
             controllers: controllers.iter().copied().collect(),
         }),
+        ChangeKind::SnapshotLoaded { from, snapshot, canister_version, taken_at, is_upload } => {
+            ic::ChangeDetails::LoadSnapshot(ic::LoadSnapshotRecord {
+                from_canister_id: *from,
+                snapshot_id: snapshot.clone(),
+                canister_version: *canister_version,
+                taken_at_timestamp: taken_at.get(),
+                source: if *is_upload {
+                    ic::SnapshotSource::MetadataUpload(Reserved)
+                } else {
+                    ic::SnapshotSource::TakenFromCanister(Reserved)
+                },
+            })
+        }
     };
     ic::Change {
         timestamp_nanos: change.timestamp.get(),

@@ -94,7 +94,7 @@ fn create_canister(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject> {
 }
 
 fn make(call: &mut SystemCall<'_>, args: CreateCanisterArgs) -> Result<Principal, Reject> {
-    let id = lifecycle::new_canister(call.state, &call.sender, args.settings.unwrap_or_default(), None)?;
+    let id = lifecycle::new_canister(call.state, (call.sender, None), args.settings.unwrap_or_default(), None)?;
     call.accept(&Account::Canister(id), Cycles::MAX);
     lifecycle::charge_creation(call.state, &id)?;
     Ok(id)

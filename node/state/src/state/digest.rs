@@ -1,9 +1,10 @@
 //! What of a value goes into the root: BLAKE3 over its canonical encoding, large parts by their own digests.
 
 use crate::{
-    Canister, Code, RunStatus, Settings,
+    Canister, Code, RunStatus, Settings, Snapshot,
     canister::{Change, LogRecord},
     message::{CallContext, Callback},
+    snapshot::{Content, Global, HookStatus, Upload},
 };
 use imbl::{OrdMap, Vector};
 use mains_types::{CanisterId, Digest32, UnixNanos};
@@ -37,6 +38,8 @@ pub(super) fn canister(canister: &Canister) -> Digest32 {
         next_context,
         next_callback,
         chunks,
+        snapshots,
+        next_snapshot,
         log,
         next_log,
         history,
@@ -61,6 +64,8 @@ pub(super) fn canister(canister: &Canister) -> Digest32 {
         next_context: *next_context,
         next_callback: *next_callback,
         chunks: chunks.keys().collect(),
+        snapshots: snapshots.iter().map(|(number, snapshot)| (*number, of(&snapshot_summary(snapshot)))).collect(),
+        next_snapshot: *next_snapshot,
         log,
         next_log: *next_log,
         history,
@@ -84,6 +89,56 @@ fn summarise(code: &Code) -> CodeSummary<'_> {
     }
 }
 
+fn snapshot_summary(snapshot: &Snapshot) -> SnapshotSummary<'_> {
+    let Snapshot { taken_at, canister_version, content, chunks, certified_data, global_timer, low_memory_hook, .. } =
+        snapshot;
+    SnapshotSummary {
+        taken_at: *taken_at,
+        canister_version: *canister_version,
+        content: match content {
+            Content::Taken(code) => ContentSummary::Taken(summarise(code)),
+            Content::Uploaded(upload) => ContentSummary::Uploaded(upload_summary(upload)),
+        },
+        chunks: chunks.keys().collect(),
+        certified_data,
+        global_timer: *global_timer,
+        low_memory_hook: *low_memory_hook,
+    }
+}
+
+fn upload_summary(upload: &Upload) -> UploadSummary<'_> {
+    let Upload { module, module_bytes, globals, heap, heap_bytes, stable, stable_pages } = upload;
+    UploadSummary {
+        memories: [module.digest(), heap.digest(), stable.digest()],
+        sizes: [*module_bytes, *heap_bytes, *stable_pages],
+        globals,
+    }
+}
+
+#[derive(Serialize)]
+struct SnapshotSummary<'a> {
+    taken_at: UnixNanos,
+    canister_version: u64,
+    content: ContentSummary<'a>,
+    chunks: Vec<&'a Digest32>,
+    certified_data: &'a [u8],
+    global_timer: Option<Option<UnixNanos>>,
+    low_memory_hook: Option<HookStatus>,
+}
+
+#[derive(Serialize)]
+enum ContentSummary<'a> {
+    Taken(CodeSummary<'a>),
+    Uploaded(UploadSummary<'a>),
+}
+
+#[derive(Serialize)]
+struct UploadSummary<'a> {
+    memories: [Digest32; 3],
+    sizes: [u64; 3],
+    globals: &'a [Global],
+}
+
 #[derive(Serialize)]
 struct Summary<'a> {
     id: &'a CanisterId,
@@ -102,6 +157,8 @@ struct Summary<'a> {
     next_context: u64,
     next_callback: u64,
     chunks: Vec<&'a Digest32>,
+    snapshots: Vec<(u64, Digest32)>,
+    next_snapshot: u64,
     log: &'a Vector<LogRecord>,
     next_log: u64,
     history: &'a Vector<Change>,

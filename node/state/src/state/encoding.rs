@@ -1,7 +1,10 @@
 //! The canonical form of a whole state: what checkpoints hold and what a replica that joins is sent.
 
+mod snapshots;
+
 use super::{State, indexed_as};
 use crate::Canister;
+use imbl::OrdMap;
 use mains_types::{CanisterId, Digest32};
 use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
@@ -21,20 +24,26 @@ pub enum EncodingError {
     Inconsistent(String),
 }
 
+/// Modules by the BLAKE3 of their bytes: one that many canisters run stands in the form once.
+type Modules = BTreeMap<Digest32, Arc<ByteBuf>>;
+/// Snapshots of canisters that have some, in the order of their ids.
+type Snapshots = Vec<(CanisterId, Vec<snapshots::Packed>)>;
+
 impl State {
     /// The whole state, canonical: equal states have equal bytes. A module that many canisters run stands in it once.
     pub fn encode(&self) -> Vec<u8> {
-        let mut modules = BTreeMap::new();
+        let (mut modules, mut snapshots) = (Modules::new(), Snapshots::new());
         let mut state = self.clone();
         for id in self.canisters.keys() {
-            let canister = state.canisters.get_mut(id).map(Arc::make_mut);
-            if let Some(code) = canister.and_then(|canister| canister.code.as_mut()) {
-                let name = *blake3::hash(&code.wasm).as_bytes();
-                let module = std::mem::replace(&mut code.wasm, Arc::new(ByteBuf::from(name)));
-                modules.insert(name, module);
+            let Some(canister) = state.canisters.get_mut(id).map(Arc::make_mut) else { continue };
+            if !canister.snapshots.is_empty() {
+                snapshots.push((*id, snapshots::pack(canister, &mut modules)));
+            }
+            if let Some(code) = canister.code.as_mut() {
+                code.wasm = name_module(&mut modules, &code.wasm);
             }
         }
-        postcard::to_stdvec(&(modules, state)).expect("a state has an encoding")
+        postcard::to_stdvec(&(modules, state, snapshots)).expect("a state has an encoding")
     }
 
     /// Restores an encoded state with its tree. Compare its [`State::root`] with a certified one before use.
@@ -42,8 +51,8 @@ impl State {
     /// # Errors
     /// The bytes are not what [`State::encode`] makes, or the ledger in them does not add up.
     pub fn decode(bytes: &[u8]) -> Result<Self, EncodingError> {
-        type Modules = BTreeMap<Digest32, Arc<ByteBuf>>;
-        let ((modules, mut state), rest) = postcard::take_from_bytes::<(Modules, Self)>(bytes).map_err(malformed)?;
+        let (parts, rest) = postcard::take_from_bytes::<(Modules, Self, Snapshots)>(bytes).map_err(malformed)?;
+        let (modules, mut state, snapshots) = parts;
         if !rest.is_empty() {
             return Err(EncodingError::TrailingBytes(rest.len()));
         }
@@ -51,10 +60,18 @@ impl State {
         for id in ids {
             let canister = state.canisters.get_mut(&id).map(Arc::make_mut);
             if let Some(code) = canister.and_then(|canister| canister.code.as_mut()) {
-                let module = Digest32::try_from(&code.wasm[..]).ok().and_then(|name| modules.get(&name));
-                let missing = || EncodingError::Inconsistent(format!("canister {id}: its module is missing"));
-                code.wasm = module.ok_or_else(missing)?.clone();
+                let missing = || inconsistent(&id, "its module is missing");
+                code.wasm = named_module(&modules, &code.wasm).ok_or_else(missing)?;
             }
+        }
+        if !snapshots.is_sorted_by(|(id, _), (next, _)| id < next) {
+            return Err(EncodingError::Inconsistent("snapshots are not in order".into()));
+        }
+        for (id, packed) in snapshots {
+            let canister = state.canisters.get_mut(&id).map(Arc::make_mut);
+            let canister = canister.ok_or_else(|| inconsistent(&id, "has snapshots and does not exist"))?;
+            let snapshots = snapshots::unpack(canister.code.as_ref(), packed, &modules);
+            canister.snapshots = snapshots.map_err(|what| inconsistent(&id, what))?;
         }
         state.ledger.check_full().map_err(EncodingError::Inconsistent)?;
         state.rebuild()?;
@@ -65,7 +82,7 @@ impl State {
     fn rebuild(&mut self) -> Result<(), EncodingError> {
         for (id, canister) in &self.canisters {
             let (timer, has_heartbeat) = indexed_as(canister);
-            check(id, canister).map_err(|what| EncodingError::Inconsistent(format!("canister {id}: {what}")))?;
+            check(id, canister).map_err(|what| inconsistent(id, what))?;
             self.ready.extend(canister.turn.map(|turn| (turn, *id)));
             self.timers.extend(timer.map(|timer| (timer, *id)));
             self.heartbeats.extend(has_heartbeat.then_some(*id));
@@ -93,9 +110,30 @@ fn check(id: &CanisterId, canister: &Canister) -> Result<(), &'static str> {
             "bytes of its queue",
         ),
         (canister.code.as_ref().is_none_or(|code| code.digest == code.module_digest()), "digest of its module"),
-        (canister.chunks.iter().all(|(hash, chunk)| Sha256::digest(&chunk[..])[..] == hash[..]), "hash of a chunk"),
+        (are_hashed(&canister.chunks), "hash of a chunk"),
+        (canister.snapshots.keys().all(|number| *number < canister.next_snapshot), "the next snapshot's number"),
     ];
     fits.into_iter().find(|(fits, _)| !fits).map_or(Ok(()), |(_, what)| Err(what))
+}
+
+/// Whether each chunk stands under its SHA-256.
+fn are_hashed(chunks: &OrdMap<Digest32, Arc<ByteBuf>>) -> bool {
+    chunks.iter().all(|(hash, chunk)| Sha256::digest(&chunk[..])[..] == hash[..])
+}
+
+/// Keeps a module and returns its name, which takes its place.
+fn name_module(modules: &mut Modules, wasm: &Arc<ByteBuf>) -> Arc<ByteBuf> {
+    let name = *blake3::hash(wasm).as_bytes();
+    modules.entry(name).or_insert_with(|| wasm.clone());
+    Arc::new(ByteBuf::from(name))
+}
+
+fn named_module(modules: &Modules, name: &[u8]) -> Option<Arc<ByteBuf>> {
+    modules.get(&Digest32::try_from(name).ok()?).cloned()
+}
+
+fn inconsistent(id: &CanisterId, what: &str) -> EncodingError {
+    EncodingError::Inconsistent(format!("canister {id}: {what}"))
 }
 
 fn malformed(error: postcard::Error) -> EncodingError {

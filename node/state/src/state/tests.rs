@@ -1,8 +1,11 @@
 use super::*;
 use crate::{
-    CallOrigin, Code, Continuation, GenesisNode, Heap, Section, Settings, SystemMessage, Task, genesis::ChainKeyOrigin,
+    CallOrigin, Code, Continuation, GenesisNode, Heap, Section, Settings, Snapshot, SystemMessage, Task,
+    genesis::ChainKeyOrigin,
+    snapshot::{Content, Global, Upload},
 };
 use mains_types::{Reject, RejectCode, ids::canister_id, limits};
+use sha2::{Digest, Sha256};
 
 fn genesis() -> Genesis {
     Genesis {
@@ -63,6 +66,7 @@ fn busy() -> State {
         };
         state.insert_callback(&id, callback);
     }
+    add_snapshots(&mut state, &canister_id(0x104));
     let reject = Reject::new(RejectCode::CanisterError, mains_types::ErrorCode::CanisterTrapped, "no");
     state.insert_ingress(RequestId([1; 32]), entry(u64::MAX, IngressStatus::Replied(Arc::new(vec![1, 2].into()))));
     state.insert_ingress(RequestId([2; 32]), entry(u64::MAX, IngressStatus::Rejected(reject)));
@@ -78,6 +82,49 @@ fn busy() -> State {
     state.seal(Height(1), UnixNanos(2_000), [1; 32]);
     state.ledger.take_journal();
     state
+}
+
+/// Three snapshots: as the canister is, as it was with another page, and an upload.
+fn add_snapshots(state: &mut State, id: &CanisterId) {
+    let canister = state.canister_mut(id).unwrap();
+    let mut older = canister.code.clone().unwrap();
+    older.heap.pages.write(8_192, b"older");
+    older.heap.pages.set(16, &[0; crate::PAGE_BYTES]);
+    let upload = Upload { module_bytes: 3, heap_bytes: 65_536, globals: vec![Global::F32(7)], ..Upload::default() };
+    let contents = [Content::Taken(older), Content::Uploaded(upload), Content::Taken(canister.code.clone().unwrap())];
+    for content in contents {
+        let chunk = (<Digest32>::from(Sha256::digest(b"chunk")), Arc::new(b"chunk".to_vec().into()));
+        let snapshot = Snapshot::new(UnixNanos(7), 3, content, b"data".to_vec());
+        let snapshot = snapshot.with_chunks([chunk].into_iter().collect());
+        canister.snapshots.insert(canister.next_snapshot, Arc::new(snapshot));
+        canister.next_snapshot += 1;
+    }
+}
+
+#[test]
+fn snapshots_come_back_from_an_encoding_and_share_their_pages() {
+    let state = busy();
+    let id = canister_id(0x104);
+    let without = {
+        let mut state = state.clone();
+        state.canister_mut(&id).unwrap().snapshots.clear();
+        state.encode().len()
+    };
+    assert!(state.encode().len() < without + 3 * crate::PAGE_BYTES, "pages that are shared stand once");
+    let again = State::decode(&state.encode()).unwrap();
+    let canister = again.canister(&id).unwrap();
+    assert_eq!(canister.snapshots_bytes(), state.canister(&id).unwrap().snapshots_bytes());
+    let code = |number: u64| match &canister.snapshots[&number].content {
+        Content::Taken(code) => code.clone(),
+        Content::Uploaded(_) => panic!("it was taken"),
+    };
+    let own = &canister.code.as_ref().unwrap().heap.pages;
+    assert!(code(2).heap.pages.same(own));
+    assert_eq!(code(0).heap.pages.get(16), None);
+    assert!(Arc::ptr_eq(&code(0).wasm, &code(2).wasm));
+    assert!(canister.snapshots[&1].is_upload());
+    let page = &code(0).heap.pages;
+    assert_eq!(&page.get(2).unwrap()[..5], b"older");
 }
 
 #[test]
@@ -105,7 +152,13 @@ fn bytes_that_are_no_state_are_refused() {
 #[test]
 fn what_the_root_does_not_cover_cannot_be_forged_in_an_encoding() {
     type Forgery = fn(&mut Canister);
-    let forgeries: [Forgery; 4] = [
+    let forgeries: [Forgery; 6] = [
+        |canister| canister.next_snapshot = 2,
+        |canister| {
+            let snapshot = Arc::make_mut(canister.snapshots.get_mut(&2).unwrap());
+            let Content::Taken(code) = &mut snapshot.content else { panic!("it was taken") };
+            code.wasm = Arc::default();
+        },
         |canister| canister.queue_bytes += 1,
         |canister| canister.code.as_mut().unwrap().exports = Arc::default(),
         |canister| canister.code.as_mut().unwrap().wasm = Arc::default(),
@@ -122,7 +175,14 @@ fn what_the_root_does_not_cover_cannot_be_forged_in_an_encoding() {
 #[test]
 fn every_change_of_a_canister_changes_the_root_and_undoing_it_restores_it() {
     type Change = fn(&mut Canister);
-    let changes: [Change; 9] = [
+    let changes: [Change; 12] = [
+        |canister| drop(canister.snapshots.remove(&1)),
+        |canister| Arc::make_mut(canister.snapshots.get_mut(&0).unwrap()).canister_version += 1,
+        |canister| {
+            let snapshot = Arc::make_mut(canister.snapshots.get_mut(&1).unwrap());
+            let Content::Uploaded(upload) = &mut snapshot.content else { panic!("it was uploaded") };
+            upload.stable.write(5, b"x");
+        },
         |canister| canister.code.as_mut().unwrap().heap.pages.write(1_000_000, b"x"),
         |canister| canister.code.as_mut().unwrap().heap.globals[1] += 1,
         |canister| canister.code.as_mut().unwrap().stable.write(0, b"x"),

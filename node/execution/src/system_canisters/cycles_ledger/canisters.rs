@@ -37,7 +37,7 @@ pub(super) fn create_canister(
     let CreationArgs { subnet_selection, settings } = args.creation_args.unwrap_or_default();
     check_subnet(call.state, subnet_selection).map_err(failed)?;
     let canister_id =
-        lifecycle::new_canister(call.state, &call.sender, settings.unwrap_or_default(), None).map_err(failed)?;
+        lifecycle::new_canister(call.state, (call.sender, None), settings.unwrap_or_default(), None).map_err(failed)?;
     let from = Member::new(call.sender, args.from_subaccount);
     let block = pay(call.state, &from, &Account::Canister(canister_id), icrc::amount(&args.amount))
         .map_err(|balance| CreateCanisterError::InsufficientFunds { balance })?;
