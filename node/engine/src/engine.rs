@@ -22,6 +22,15 @@ const UPDATE_BYTES_MAX: u64 = 4 << 30;
 const QUERY_INSTANCES_MAX: usize = 200;
 const QUERY_BYTES_MAX: u64 = 2 << 30;
 
+/// What modules are compiled to. Results are the same with either, or one of them is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Machine code of this host.
+    Native,
+    /// Bytecode of wasmtime's interpreter, the same on every host: some ten times slower, made to compare with.
+    Pulley,
+}
+
 /// The host cannot run Wasm.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -48,7 +57,7 @@ impl WasmtimeEngine {
     /// # Errors
     /// See [`EngineError`].
     pub fn new(directory: Option<PathBuf>) -> Result<Self, EngineError> {
-        Self::start(directory, Tracker::detect())
+        Self::start(directory, Tracker::detect(), Target::Native)
     }
 
     /// Like [`WasmtimeEngine::new`], with this way of noticing writes. Results are the same with every way.
@@ -56,13 +65,22 @@ impl WasmtimeEngine {
     /// # Errors
     /// See [`EngineError`].
     pub fn with_tracking(directory: Option<PathBuf>, tracking: Tracking) -> Result<Self, EngineError> {
-        Self::start(directory, Tracker::new(tracking)?)
+        Self::start(directory, Tracker::new(tracking)?, Target::Native)
     }
 
-    fn start(directory: Option<PathBuf>, tracker: Tracker) -> Result<Self, EngineError> {
+    /// Like [`WasmtimeEngine::new`], with modules compiled to that.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn with_target(directory: Option<PathBuf>, target: Target) -> Result<Self, EngineError> {
+        Self::start(directory, Tracker::detect(), target)
+    }
+
+    fn start(directory: Option<PathBuf>, tracker: Tracker, target: Target) -> Result<Self, EngineError> {
         let failed = |error: wasmtime::Error| EngineError::Start(format!("{error:#}"));
         let tracker = Arc::new(tracker);
-        let engine = wasmtime::Engine::new(&config(&tracker)).map_err(failed)?;
+        let config = config(&tracker, target).map_err(failed)?;
+        let engine = wasmtime::Engine::new(&config).map_err(failed)?;
         let modules = Modules::new(engine, directory).map_err(failed)?;
         tracing::info!(tracking = ?tracker.tracking(), "the Wasm engine is ready");
         Ok(Self {
@@ -115,8 +133,16 @@ impl Engine for WasmtimeEngine {
 }
 
 /// Every setting that could show, explicitly: defaults move between versions.
-fn config(tracker: &Arc<Tracker>) -> Config {
+fn config(tracker: &Arc<Tracker>, target: Target) -> wasmtime::Result<Config> {
     let mut config = Config::new();
+    // The interpreter checks bounds itself; machine code has the memory's guards.
+    let (signals, guard_bytes) = match target {
+        Target::Native => (true, TAIL_GUARD_BYTES as u64),
+        Target::Pulley => {
+            config.target(if cfg!(target_endian = "big") { "pulley64be" } else { "pulley64" })?;
+            (false, 0)
+        }
+    };
     config
         .wasm_features(WasmFeatures::all(), false)
         .wasm_features(FEATURES, true)
@@ -127,7 +153,7 @@ fn config(tracker: &Arc<Tracker>) -> Config {
         .consume_fuel(false)
         .epoch_interruption(false)
         .parallel_compilation(true)
-        .signals_based_traps(true)
+        .signals_based_traps(signals)
         .native_unwind_info(false)
         .generate_address_map(false)
         .wasm_backtrace_max_frames(None)
@@ -136,10 +162,10 @@ fn config(tracker: &Arc<Tracker>) -> Config {
         .with_host_memory(Arc::new(Slots { tracker: tracker.clone() }))
         .memory_reservation(SLOT_BYTES as u64)
         .memory_reservation_for_growth(0)
-        .memory_guard_size(TAIL_GUARD_BYTES as u64)
+        .memory_guard_size(guard_bytes)
         .guard_before_linear_memory(true)
         .memory_may_move(false)
         .memory_init_cow(false)
         .table_lazy_init(true);
-    config
+    Ok(config)
 }

@@ -24,7 +24,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
-pub use engine::{EngineError, WasmtimeEngine};
+pub use engine::{EngineError, Target, WasmtimeEngine};
 pub use instrument::PASS_VERSION;
 pub use stack::{HOST_STACK_BYTES, on_big_stack};
 pub use tracker::Tracking;

@@ -1,0 +1,30 @@
+;; Sums, products and series of floats whose rounding must be the same everywhere, and NaNs that flow through locals, blocks and calls.
+(module
+  (memory 1)
+  (data (i32.const 0) "\00\00\00\00\00\00\f8\ff\01\00\00\00\00\00\f0\7f\ff\ff\ff\ff\ff\ff\ef\7f\01\00\00\00\00\00\00\00")
+  (global $g64 (mut f64) (f64.const 0)) (global $g32 (mut f32) (f32.const 0))
+  (func (export "canister_update series") (local $i f64) (local $sum f64) (local $small f32)
+    (loop $next
+      (local.set $i (f64.add (local.get $i) (f64.const 1)))
+      (local.set $sum (f64.add (local.get $sum) (f64.div (f64.const 1) (f64.mul (local.get $i) (local.get $i)))))
+      (local.set $small (f32.add (local.get $small) (f32.sqrt (f32.demote_f64 (local.get $i)))))
+      (br_if $next (f64.lt (local.get $i) (f64.const 5000))))
+    (global.set $g64 (local.get $sum)) (global.set $g32 (local.get $small))
+    (f64.store (i32.const 64) (f64.sqrt (f64.mul (local.get $sum) (f64.const 6)))))
+  (func $through (param f64 f64) (result f64) (local f64)
+    (local.set 2 (f64.div (local.get 0) (local.get 1)))
+    (block (result f64) (br_if 0 (f64.neg (local.get 2)) (f64.gt (local.get 0) (f64.const 0))) (drop) (f64.abs (local.get 2))))
+  (func (export "canister_update nans") (local $i i32)
+    (loop $next
+      (f64.store offset=128 (local.get $i) (call $through (f64.load (local.get $i)) (f64.load offset=8 (local.get $i))))
+      (f64.store offset=256 (local.get $i) (f64.copysign (f64.const 1) (f64.sub (f64.load (local.get $i)) (f64.load (local.get $i)))))
+      (f32.store offset=384 (local.get $i) (f32.demote_f64 (f64.load (local.get $i))))
+      (i64.store offset=512 (local.get $i) (i64.reinterpret_f64 (f64.nearest (f64.load (local.get $i)))))
+      (br_if $next (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 8))) (i32.const 32)))))
+  (func (export "canister_update denormals") (local $x f64) (local $n i32)
+    (local.set $x (f64.const 1))
+    (loop $next
+      (local.set $x (f64.mul (local.get $x) (f64.const 0.5))) (local.set $n (i32.add (local.get $n) (i32.const 1)))
+      (br_if $next (f64.gt (local.get $x) (f64.const 0))))
+    (i32.store (i32.const 1000) (local.get $n))
+    (f32.store (i32.const 1004) (f32.mul (f32.const 0x1p-120) (f32.const 0x1.8p-29)))))
