@@ -87,7 +87,8 @@ async fn submit(gateway: &Gateway, id: &str, body: Body) -> Result<Submitted, Fa
     let effective = principal(id)?;
     let call: VerifiedCall = {
         let replica = gateway.replica.clone();
-        checked(gateway, body, move |envelope| mains_crypto::verify_call(envelope, replica.now())).await?
+        checked(gateway, body, move |envelope| mains_crypto::verify_call(envelope, replica.now(), replica.trust()))
+            .await?
     };
     match gateway.replica.submit(call, effective).await {
         Ok(request_id) => Ok(Submitted::Taken(request_id)),
@@ -100,7 +101,9 @@ async fn submit(gateway: &Gateway, id: &str, body: Body) -> Result<Submitted, Fa
 async fn query(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>, body: Body) -> Result<Response, Failure> {
     let effective = principal(&id)?;
     let replica = gateway.replica.clone();
-    let query = checked(&gateway, body, move |envelope| mains_crypto::verify_query(envelope, replica.now())).await?;
+    let query =
+        checked(&gateway, body, move |envelope| mains_crypto::verify_query(envelope, replica.now(), replica.trust()))
+            .await?;
     let reply = gateway.replica.query(query, effective).await?;
     Ok(cbor(mains_wire::query_response(&reply.result, reply.timestamp, &reply.signature, &reply.node_id)))
 }
@@ -130,8 +133,10 @@ async fn read_subnet_state(
 
 async fn read_state(gateway: &Gateway, effective: Effective, body: Body) -> Result<Response, Failure> {
     let replica = gateway.replica.clone();
-    let request =
-        checked(gateway, body, move |envelope| mains_crypto::verify_read_state(envelope, replica.now())).await?;
+    let request = checked(gateway, body, move |envelope| {
+        mains_crypto::verify_read_state(envelope, replica.now(), replica.trust())
+    })
+    .await?;
     Ok(cbor(mains_wire::read_state(&gateway.replica.read_state(&request, effective)?)))
 }
 

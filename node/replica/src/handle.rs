@@ -6,7 +6,7 @@ use crate::{
     view::{View, Views},
 };
 use mains_consensus::{Block, Certificate};
-use mains_crypto::{NodeKey, VerifiedCall, VerifiedQuery, VerifiedReadState};
+use mains_crypto::{NodeKey, RootOfTrust, VerifiedCall, VerifiedQuery, VerifiedReadState};
 use mains_execution::engine::Engine;
 use mains_state::{IngressStatus, State};
 use mains_types::{CanisterId, Height, NodeId, Principal, Reject, RequestId, SubnetId, UnixNanos, limits};
@@ -154,6 +154,7 @@ pub struct Surroundings {
 
 pub(crate) struct Inner {
     pub(crate) identity: Identity,
+    pub(crate) trust: RootOfTrust,
     pub(crate) key: NodeKey,
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) pool: Arc<Pool>,
@@ -219,6 +220,11 @@ impl ReplicaHandle {
     /// Who this replica is.
     pub fn identity(&self) -> &Identity {
         &self.0.identity
+    }
+
+    /// What canister signatures are checked against, by gateways and in blocks alike.
+    pub fn trust(&self) -> &RootOfTrust {
+        &self.0.trust
     }
 
     /// The time of the runtime.

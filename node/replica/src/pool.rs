@@ -98,13 +98,17 @@ impl Pool {
     pub fn select(&self, taken: &HashSet<RequestId>, time: UnixNanos) -> Vec<Bytes> {
         let calls = self.lock();
         let mut chosen = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut signature_units) = (0, 0);
         for id in calls.by_turn.values() {
             let waiting = &calls.by_id[id];
             if taken.contains(id) || waiting.call.check_at_block(time).is_err() {
                 continue;
             }
             if bytes + waiting.raw.len() > limits::BLOCK_INGRESS_BYTES_MAX {
+                break;
+            }
+            signature_units += waiting.call.signature_units();
+            if signature_units > limits::BLOCK_SIGNATURE_UNITS_MAX {
                 break;
             }
             bytes += waiting.raw.len();

@@ -4,6 +4,7 @@
 //! sees alike and never at a local clock.
 
 use crate::{certifier::control_is_valid, handle::Inner};
+use bytes::Bytes;
 use commonware_runtime::Clock;
 use mains_consensus::{Block, ChainKey, Control, Delivery, Payloads, Proposal, Verdict};
 use mains_types::{RequestId, UnixNanos, limits};
@@ -90,6 +91,22 @@ impl<E: Clock> Proposer<E> {
         }
     }
 
+    /// A call in a block of this time: its id, and the units of work of its signatures.
+    fn checked(&self, raw: &Bytes, block_time: UnixNanos) -> Result<(RequestId, u32), String> {
+        let call = match self.inner.pool.verified(raw) {
+            Some(call) => {
+                call.check_at_block(block_time).map_err(|error| error.to_string())?;
+                call
+            }
+            None => {
+                let envelope = Envelope::from_bytes(raw.clone()).map_err(|error| error.to_string())?;
+                let call = mains_crypto::verify_call_at_block(envelope, block_time, &self.inner.trust);
+                Arc::new(call.map_err(|error| error.to_string())?)
+            }
+        };
+        Ok((call.request_id(), call.signature_units()))
+    }
+
     fn certified_height(&self) -> u64 {
         self.inner.newest_certificate().map_or(0, |certificate| certificate.height.get())
     }
@@ -124,26 +141,18 @@ impl<E: Clock> Payloads for Proposer<E> {
             return Verdict::Invalid("it carries calls although certification is too far behind".into());
         }
         let mut seen = HashSet::new();
+        let mut signature_units = 0;
         for raw in block.ingress() {
-            let id = match self.inner.pool.verified(raw) {
-                Some(call) => match call.check_at_block(block.time()) {
-                    Ok(()) => call.request_id(),
-                    Err(error) => return Verdict::Invalid(error.to_string()),
-                },
-                None => {
-                    let checked =
-                        Envelope::from_bytes(raw.clone()).map_err(|error| error.to_string()).and_then(|envelope| {
-                            mains_crypto::verify_call_at_block(envelope, block.time())
-                                .map_err(|error| error.to_string())
-                        });
-                    match checked {
-                        Ok(call) => call.request_id(),
-                        Err(reason) => return Verdict::Invalid(reason),
-                    }
-                }
+            let (id, units) = match self.checked(raw, block.time()) {
+                Ok(call) => call,
+                Err(reason) => return Verdict::Invalid(reason),
             };
             if !seen.insert(id) {
                 return Verdict::Invalid("a call is in it twice".into());
+            }
+            signature_units += units;
+            if signature_units > limits::BLOCK_SIGNATURE_UNITS_MAX {
+                return Verdict::Invalid("its signatures take too long to check".into());
             }
         }
         Verdict::Valid

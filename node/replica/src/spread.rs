@@ -47,7 +47,7 @@ fn take(inner: &Inner, raw: &Bytes) -> Result<(), String> {
         return Ok(());
     }
     let envelope = Envelope::from_bytes(raw.clone()).map_err(|error| error.to_string())?;
-    let call = mains_crypto::verify_call(envelope, (inner.now)()).map_err(|error| error.to_string())?;
+    let call = mains_crypto::verify_call(envelope, (inner.now)(), &inner.trust).map_err(|error| error.to_string())?;
     if !inner.is_known(&call.request_id())
         && let Err(PoolFull) = inner.pool.insert(call)
     {

@@ -14,7 +14,7 @@ use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage};
 use mains_consensus::{Block, ChainKey, Mailbox};
-use mains_crypto::NodeKey;
+use mains_crypto::{NodeKey, RootOfTrust};
 use mains_execution::engine::Engine;
 use mains_state::{CheckpointStore, Genesis, State};
 use mains_types::{Digest32, Height, UnixNanos};
@@ -137,6 +137,7 @@ where
             members: state.subnet.nodes.keys().copied().collect(),
             threshold: chain_key.threshold() as u32,
         },
+        trust: RootOfTrust::from_der(&state.subnet.public_key_der).expect("a chain key in its DER form"),
         key: config.key.clone(),
         engine: config.engine,
         pool: Arc::new(Pool::new()),

@@ -1,6 +1,6 @@
 //! From the sender's key to the key that signed: the chain of delegations.
 
-use crate::{AuthError, UserKey, domain};
+use crate::{AuthError, RootOfTrust, SignatureError, UserKey, domain};
 use mains_types::{CanisterId, UnixNanos, limits};
 use mains_wire::{Permissions, SignedDelegation};
 use std::collections::BTreeSet;
@@ -14,6 +14,8 @@ pub(crate) struct Scope {
     pub(crate) queries_only: Option<usize>,
     /// The end of the delegation that ends first, and its place.
     pub(crate) end: Option<(UnixNanos, usize)>,
+    /// Units of work that its signatures count for in a block.
+    pub(crate) signature_units: u32,
 }
 
 impl Scope {
@@ -69,14 +71,42 @@ impl Scope {
     }
 }
 
-/// The key at the end of a chain whose signatures all verify.
-pub(crate) fn signing_key(sender_key: &[u8], chain: &[SignedDelegation]) -> Result<UserKey, AuthError> {
-    let mut key = UserKey::from_der(sender_key)?;
-    for (index, SignedDelegation { delegation, signature }) in chain.iter().enumerate() {
-        if !key.verify(&domain::delegation_signable(&delegation.hash()), signature) {
-            return Err(AuthError::DelegationInvalid { index });
+/// The keys of a chain, the sender's first.
+pub(crate) struct Keys(Vec<UserKey>);
+
+impl Keys {
+    /// Reads the keys. Looks at no signature.
+    pub(crate) fn of(sender_key: &[u8], chain: &[SignedDelegation]) -> Result<Self, AuthError> {
+        let ders = std::iter::once(sender_key).chain(chain.iter().map(|signed| &signed.delegation.pubkey[..]));
+        let keys: Vec<UserKey> = ders.map(UserKey::from_der).collect::<Result<_, _>>()?;
+        let (actual, limit) = (keys.iter().filter(|key| key.is_canister()).count(), limits::CANISTER_SIGNATURES_MAX);
+        if actual > limit {
+            return Err(AuthError::CanisterSignaturesTooMany { actual, limit });
         }
-        key = UserKey::from_der(&delegation.pubkey)?;
+        Ok(Self(keys))
     }
-    Ok(key)
+
+    /// Checks that each key signed the delegation to the next, and the last one the request.
+    pub(crate) fn check(
+        &self,
+        chain: &[SignedDelegation],
+        request: &[u8],
+        signature: &[u8],
+        trust: &RootOfTrust,
+    ) -> Result<(), AuthError> {
+        let mut keys = self.0.iter();
+        for (index, (SignedDelegation { delegation, signature }, key)) in chain.iter().zip(&mut keys).enumerate() {
+            key.verify(&domain::delegation_signable(&delegation.hash()), signature, trust)
+                .map_err(|why| AuthError::DelegationInvalid { index, why })?;
+        }
+        match keys.next() {
+            Some(last) => last.verify(request, signature, trust).map_err(AuthError::SignatureInvalid),
+            None => Err(AuthError::SignatureInvalid(SignatureError::Wrong)),
+        }
+    }
+
+    /// Units of work that the signatures count for in a block.
+    pub(crate) fn signature_units(&self) -> u32 {
+        self.0.iter().map(UserKey::signature_units).sum()
+    }
 }

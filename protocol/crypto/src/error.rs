@@ -1,5 +1,6 @@
 //! Why a request is not authentic.
 
+use crate::SignatureError;
 use mains_types::{CanisterId, Principal, UnixNanos};
 use thiserror::Error;
 
@@ -53,25 +54,29 @@ pub enum AuthError {
         owner: Principal,
     },
     /// A kind of key, or a way to write one, that is not accepted here.
-    #[error("{what} is not accepted: use Ed25519, secp256k1 or P-256 in DER with an uncompressed point")]
+    #[error(
+        "{what} is not accepted: use Ed25519, secp256k1 or P-256 in DER with an uncompressed point, a WebAuthn key or a canister signature"
+    )]
     KeyUnsupported {
         /// What the key looks like.
         what: &'static str,
     },
-    /// The key is no point of its curve.
+    /// The key is no point of its curve, or not of its kind's form.
     #[error("the {algorithm} key is not valid")]
     KeyInvalid {
         /// The key's algorithm.
         algorithm: &'static str,
     },
     /// The request's signature does not verify.
-    #[error("sender_sig is not a valid signature of the request")]
-    SignatureInvalid,
+    #[error("sender_sig is not a valid signature of the request: {0}")]
+    SignatureInvalid(SignatureError),
     /// A delegation's signature does not verify.
-    #[error("the signature of delegation {index} is not valid")]
+    #[error("the signature of delegation {index} is not valid: {why}")]
     DelegationInvalid {
         /// Its place in the chain, from 0.
         index: usize,
+        /// What is wrong with it.
+        why: SignatureError,
     },
     /// A delegation has ended.
     #[error("delegation {index} expired at {expiration}, and it is {now} (nanoseconds since 1970): log in again")]
@@ -89,6 +94,14 @@ pub enum AuthError {
         /// Delegations.
         actual: usize,
         /// Delegations allowed.
+        limit: usize,
+    },
+    /// More canister signatures than a request may show.
+    #[error("the request has {actual} canister signatures, more than the {limit} allowed")]
+    CanisterSignaturesTooMany {
+        /// Canister signatures.
+        actual: usize,
+        /// Canister signatures allowed.
         limit: usize,
     },
     /// A key delegates to one that is before it in the chain.

@@ -7,15 +7,20 @@
 //! One verification rule, everywhere: Ed25519 by ZIP 215 with a canonical S; ECDSA (secp256k1 and P-256, `r || s`, 64
 //! bytes) with a low or a high S, as the Internet Computer's own crates do, since browsers do not normalize. A second
 //! signature that somebody derives from a first is harmless: request ids, and with them replay protection, do not
-//! cover signatures. Keys have one accepted DER form each.
+//! cover signatures. Keys have one accepted DER form each. WebAuthn and canister signatures have a module each, which says
+//! what counts; a canister signature is believed by the network's root key ([`RootOfTrust`]), a parameter like time.
 
+mod canister_signature;
 mod chain_key;
 mod delegation;
 mod domain;
 mod error;
 mod node_key;
 mod request;
+mod root_of_trust;
+mod signature_error;
 mod user_key;
+mod webauthn;
 
 #[cfg(test)]
 mod tests;
@@ -30,4 +35,6 @@ pub use request::{
     VerifiedCall, VerifiedQuery, VerifiedReadState, sign_call, verify_call, verify_call_at_block, verify_query,
     verify_read_state,
 };
+pub use root_of_trust::RootOfTrust;
+pub use signature_error::SignatureError;
 pub use user_key::UserKey;

@@ -1,8 +1,8 @@
 //! From an envelope to a request whose sender is known.
 
 use crate::{
-    AuthError,
-    delegation::{Scope, signing_key},
+    AuthError, RootOfTrust,
+    delegation::{Keys, Scope},
     domain,
 };
 use bytes::Bytes;
@@ -78,6 +78,11 @@ method_accessors!(VerifiedCall);
 method_accessors!(VerifiedQuery);
 
 impl VerifiedCall {
+    /// Units of work that its signatures count for in a block: see [`limits::BLOCK_SIGNATURE_UNITS_MAX`].
+    pub fn signature_units(&self) -> u32 {
+        self.scope.signature_units
+    }
+
     /// Whether the call may stand in a block of this time: the part of [`verify_call_at_block`] that depends on time.
     ///
     /// # Errors
@@ -112,35 +117,39 @@ impl VerifiedReadState {
 ///
 /// # Errors
 /// Not a call, not in time, or not authentic.
-pub fn verify_call(envelope: Envelope, now: UnixNanos) -> Result<VerifiedCall, AuthError> {
+pub fn verify_call(envelope: Envelope, now: UnixNanos, trust: &RootOfTrust) -> Result<VerifiedCall, AuthError> {
     let Content::Call(call) = envelope.content else { return Err(AuthError::WrongType { expected: "call" }) };
     check_expiry(call.ingress_expiry, now)?;
     let proof = Proof::of(&envelope.sender_pubkey, &envelope.sender_sig, &envelope.delegations);
-    let scope = authenticate(call.sender, &envelope.request_id, proof, now)?;
+    let scope = authenticate(call.sender, &envelope.request_id, proof, now, trust)?;
     scope.check_calls()?;
     scope.check_target(call.canister_id)?;
     Ok(VerifiedCall { method: Method { call, request_id: envelope.request_id, raw: envelope.raw }, scope })
 }
 
-/// Checks a call in a block of time `block_time`. The answer follows from the envelope and that time alone, so all
-/// honest replicas give the same.
+/// Checks a call in a block of time `block_time`. The answer follows from the envelope, that time and the network's root
+/// key alone, so all honest replicas give the same.
 ///
 /// # Errors
 /// As [`verify_call`].
-pub fn verify_call_at_block(envelope: Envelope, block_time: UnixNanos) -> Result<VerifiedCall, AuthError> {
+pub fn verify_call_at_block(
+    envelope: Envelope,
+    block_time: UnixNanos,
+    trust: &RootOfTrust,
+) -> Result<VerifiedCall, AuthError> {
     // One rule: what the gateway takes at this time fits into a block of this time.
-    verify_call(envelope, block_time)
+    verify_call(envelope, block_time, trust)
 }
 
 /// Checks a query at the gateway, whose clock says `now`. An anonymous one may have any expiry.
 ///
 /// # Errors
 /// Not a query, not in time, or not authentic.
-pub fn verify_query(envelope: Envelope, now: UnixNanos) -> Result<VerifiedQuery, AuthError> {
+pub fn verify_query(envelope: Envelope, now: UnixNanos, trust: &RootOfTrust) -> Result<VerifiedQuery, AuthError> {
     let Content::Query(call) = envelope.content else { return Err(AuthError::WrongType { expected: "query" }) };
     check_expiry_unless_anonymous(call.sender, call.ingress_expiry, now)?;
     let proof = Proof::of(&envelope.sender_pubkey, &envelope.sender_sig, &envelope.delegations);
-    authenticate(call.sender, &envelope.request_id, proof, now)?.check_target(call.canister_id)?;
+    authenticate(call.sender, &envelope.request_id, proof, now, trust)?.check_target(call.canister_id)?;
     Ok(VerifiedQuery { method: Method { call, request_id: envelope.request_id, raw: envelope.raw } })
 }
 
@@ -149,13 +158,17 @@ pub fn verify_query(envelope: Envelope, now: UnixNanos) -> Result<VerifiedQuery,
 ///
 /// # Errors
 /// Not a read_state request, not in time, or not authentic.
-pub fn verify_read_state(envelope: Envelope, now: UnixNanos) -> Result<VerifiedReadState, AuthError> {
+pub fn verify_read_state(
+    envelope: Envelope,
+    now: UnixNanos,
+    trust: &RootOfTrust,
+) -> Result<VerifiedReadState, AuthError> {
     let Content::ReadState(request) = envelope.content else {
         return Err(AuthError::WrongType { expected: "read_state request" });
     };
     check_expiry_unless_anonymous(request.sender, request.ingress_expiry, now)?;
     let proof = Proof::of(&envelope.sender_pubkey, &envelope.sender_sig, &envelope.delegations);
-    let scope = authenticate(request.sender, &envelope.request_id, proof, now)?;
+    let scope = authenticate(request.sender, &envelope.request_id, proof, now, trust)?;
     Ok(VerifiedReadState { request, request_id: envelope.request_id, targets: scope.targets })
 }
 
@@ -184,6 +197,7 @@ fn authenticate(
     request_id: &RequestId,
     proof: Proof<'_>,
     now: UnixNanos,
+    trust: &RootOfTrust,
 ) -> Result<Scope, AuthError> {
     let (key, signature) = match proof {
         Proof { key: None, signature: None, delegations: [] } if sender == Principal::anonymous() => {
@@ -197,11 +211,11 @@ fn authenticate(
     if owner != sender {
         return Err(AuthError::SenderMismatch { sender, owner });
     }
-    let scope = Scope::of(key, proof.delegations)?;
+    let mut scope = Scope::of(key, proof.delegations)?;
     scope.check_time(now)?;
-    if !signing_key(key, proof.delegations)?.verify(&domain::signable(request_id), signature) {
-        return Err(AuthError::SignatureInvalid);
-    }
+    let keys = Keys::of(key, proof.delegations)?;
+    keys.check(proof.delegations, &domain::signable(request_id), signature, trust)?;
+    scope.signature_units = keys.signature_units();
     Ok(scope)
 }
 

@@ -8,6 +8,15 @@ pub const INGRESS_BYTES_MAX: usize = 2 << 20;
 pub const BLOCK_INGRESS_BYTES_MAX: usize = 4 << 20;
 /// Ingress messages in one block: bounds the signatures a replica verifies before it votes (about 30 ms here).
 pub const BLOCK_INGRESS_COUNT_MAX: usize = 1_000;
+/// Work of all signatures in one block, in units of 25 µs: bounds the time before a vote (half a second) where a leader shows calls
+/// that nobody has checked before.
+pub const BLOCK_SIGNATURE_UNITS_MAX: u32 = 20_000;
+/// Units of an Ed25519 or ECDSA signature.
+pub const SIGNATURE_UNITS: u32 = 4;
+/// Units of a WebAuthn signature: up to RSA with the longest key.
+pub const SIGNATURE_UNITS_WEBAUTHN: u32 = 16;
+/// Units of a canister signature: two threshold signatures, the certificate's and that of its delegation.
+pub const SIGNATURE_UNITS_CANISTER: u32 = 64;
 /// Bytes of a whole encoded block, with room for its header and control part.
 pub const BLOCK_BYTES_MAX: usize = BLOCK_INGRESS_BYTES_MAX + (256 << 10);
 /// Bytes of an argument or reply of a call between canisters or of a reply to a client.
@@ -22,6 +31,22 @@ pub const INGRESS_EXPIRY_DRIFT_NANOS: u64 = 60 * 1_000_000_000;
 pub const DELEGATIONS_MAX: usize = 20;
 /// Canisters a delegation may name.
 pub const DELEGATION_TARGETS_MAX: usize = 1_000;
+/// Canister signatures in one request; a login needs one.
+pub const CANISTER_SIGNATURES_MAX: usize = 3;
+/// Bytes of a canister signature; a certificate with a delegation has about 3 KiB.
+pub const CANISTER_SIGNATURE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a user's key in DER: the longest RSA key has 550, a canister's seed takes what is left.
+pub const USER_KEY_BYTES_MAX: usize = 1_024;
+/// Bits of an RSA key at least; authenticators make keys of 2,048.
+pub const RSA_BITS_MIN: usize = 2_048;
+/// Bits of an RSA key at most: four times the work of the shortest.
+pub const RSA_BITS_MAX: usize = 4_096;
+/// Bytes of a WebAuthn signature with all its parts.
+pub const WEBAUTHN_SIGNATURE_BYTES_MAX: usize = 8 << 10;
+/// Bytes of the client data in it: an origin, a challenge and what browsers add.
+pub const CLIENT_DATA_BYTES_MAX: usize = 4 << 10;
+/// Bytes of the authenticator data in it, extensions included.
+pub const AUTHENTICATOR_DATA_BYTES_MAX: usize = 1 << 10;
 /// Bytes of a nonce.
 pub const NONCE_BYTES_MAX: usize = 32;
 /// Paths of one read_state request.

@@ -11,6 +11,8 @@ mod error;
 pub mod reply;
 pub mod request;
 pub mod request_hash;
+pub mod signature;
+mod strict;
 
 pub use cbor::{decode, encode};
 pub use envelope::{Call, Content, Delegation, Envelope, Permissions, ReadState, SignedDelegation};
@@ -20,3 +22,4 @@ pub use reply::{
 };
 pub use request::encode_call;
 pub use request_hash::{call_id, query_response_hash};
+pub use signature::{CanisterSignature, WebAuthnSignature};

@@ -93,7 +93,7 @@ impl Client {
 
     async fn attempt(&self, replica: &ReplicaHandle, request: &[u8], effective: CanisterId) -> Option<Outcome> {
         let envelope = mains_wire::Envelope::parse(request).expect("our own request parses");
-        let call: VerifiedCall = mains_crypto::verify_call(envelope, self.now()).ok()?;
+        let call: VerifiedCall = mains_crypto::verify_call(envelope, self.now(), replica.trust()).ok()?;
         let id = call.request_id();
         match replica.submit(call, effective).await {
             Ok(_) => {}

@@ -78,9 +78,9 @@ fn forged(target: CanisterId) -> Vec<Forged> {
         ("an empty key".into(), with_key(&key, target, Vec::new()), "not accepted"),
         ("a point that is on no curve".into(), with_key(&key, target, off_the_curve()), "not valid"),
         (
-            "a canister signature".into(),
+            "a canister's key and another kind of signature".into(),
             with_key(&key, target, canister_signature_key()),
-            "a canister signature is not accepted",
+            "the canister signature: malformed",
         ),
     ];
     for (name, key) in Key::kinds(3) {
@@ -123,7 +123,7 @@ fn off_the_curve() -> Vec<u8> {
     der
 }
 
-/// A key of the kind that canisters sign with, which is not served yet.
+/// A key of the kind that canisters sign with.
 fn canister_signature_key() -> Vec<u8> {
     let mut der = vec![0x30, 0x1f, 0x30, 0x0c, 0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xb8, 0x43, 0x01, 0x02];
     der.extend_from_slice(&[0x03, 0x0f, 0x00, 0x0a, 0, 0, 0, 0, 0, 0, 1, 0, 1, 1, 1, 2, 3]);
