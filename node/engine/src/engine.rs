@@ -3,6 +3,7 @@
 use crate::{
     instance::Live,
     modules::Modules,
+    parked::{Parked, Suspended},
     pool::Pool,
     slot::{SLOT_BYTES, Slots, TAIL_GUARD_BYTES},
     stack::{WASM_STACK_BYTES, on_big_stack},
@@ -10,7 +11,8 @@ use crate::{
     validate::FEATURES,
 };
 use mains_execution::engine::{Engine, ModuleError, ModuleInfo, Ran, Run, Trap};
-use mains_state::Heap;
+use mains_state::{Heap, RunName};
+use mains_types::limits::SLICE_INSTRUCTIONS;
 use std::{path::PathBuf, sync::Arc};
 use wasmparser::WasmFeatures;
 use wasmtime::{Config, OptLevel, Strategy};
@@ -31,6 +33,9 @@ pub enum Target {
     Pulley,
 }
 
+/// Instructions (some 50 ms) that a run may use before it is done again on a thread of its own, on which it can wait.
+const SHORT_INSTRUCTIONS: u64 = 100_000_000;
+
 /// The host cannot run Wasm.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -47,8 +52,9 @@ pub enum EngineError {
 pub struct WasmtimeEngine {
     modules: Modules,
     tracker: Arc<Tracker>,
-    updates: Pool,
-    queries: Pool,
+    updates: Arc<Pool>,
+    queries: Arc<Pool>,
+    parked: Parked,
 }
 
 impl WasmtimeEngine {
@@ -86,8 +92,9 @@ impl WasmtimeEngine {
         Ok(Self {
             modules,
             tracker,
-            updates: Pool::new(UPDATE_INSTANCES_MAX, UPDATE_BYTES_MAX),
-            queries: Pool::new(QUERY_INSTANCES_MAX, QUERY_BYTES_MAX),
+            updates: Arc::new(Pool::new(UPDATE_INSTANCES_MAX, UPDATE_BYTES_MAX)),
+            queries: Arc::new(Pool::new(QUERY_INSTANCES_MAX, QUERY_BYTES_MAX)),
+            parked: Parked::default(),
         })
     }
 
@@ -96,22 +103,66 @@ impl WasmtimeEngine {
         self.tracker.tracking()
     }
 
-    fn run_here(&self, run: Run<'_>) -> Ran {
-        let Run { canister, code, entry, api, instructions, commit } = run;
+    /// An instance for a run, and where it goes afterwards.
+    fn live(&self, run: &Run<'_>) -> (Live, Arc<Pool>) {
+        let Run { canister, code, commit, .. } = run;
         let module = self.modules.installed(&code.wasm);
         // Apart, so that a query on an older version never takes the instance that the next update needs.
-        let pool = if commit { &self.updates } else { &self.queries };
+        let pool = if *commit { &self.updates } else { &self.queries };
         let usable = |live: &Live| Arc::ptr_eq(&live.module, &module) && live.fits(code.heap.bytes);
-        let mut live = pool.take(&canister).filter(usable).unwrap_or_else(|| {
+        let live = pool.take(canister).filter(usable).unwrap_or_else(|| {
             Live::new(module.clone(), self.tracker.clone())
                 .unwrap_or_else(|trap| panic!("an installed module cannot be instantiated: {trap:?}"))
         });
+        (live, pool.clone())
+    }
+
+    fn run_here(&self, run: Run<'_>) -> Ran {
+        let (mut live, pool) = self.live(&run);
+        let Run { canister, code, entry, api, instructions, commit } = run;
         live.become_heap(&code.heap);
         let ran = live.run(&entry, api, instructions, commit);
         if live.fits(ran.heap.bytes) {
             pool.put(canister, live);
         }
         ran
+    }
+
+    /// Runs it if that takes few instructions and no more than `allowance`; else hands it back.
+    fn run_short<'a>(&self, run: Run<'a>, allowance: u64) -> Result<Ran, Run<'a>> {
+        let (mut live, pool) = self.live(&run);
+        let Run { canister, code, entry, api, instructions, commit } = run;
+        live.become_heap(&code.heap);
+        let allowance = allowance.min(SHORT_INSTRUCTIONS);
+        let (ran, is_stopped) = live.run_within(&entry, api, instructions, commit, allowance, None);
+        if live.fits(ran.heap.bytes) {
+            pool.put(canister, live);
+        }
+        if is_stopped {
+            return Err(Run { canister, code, entry, api: ran.api.restarted(), instructions, commit });
+        }
+        Ok(ran)
+    }
+
+    /// A run that can wait in its middle.
+    fn suspended(&self, run: Run<'_>) -> Suspended {
+        let (mut live, pool) = self.live(&run);
+        let Run { canister, code, entry, api, instructions, commit } = run;
+        let heap = code.heap.clone();
+        Suspended::start(move |allowance, pause| {
+            live.become_heap(&heap);
+            let (ran, is_stopped) = live.run_within(&entry, api, instructions, commit, allowance, Some(pause));
+            if live.fits(ran.heap.bytes) {
+                pool.put(canister, live);
+            }
+            (!is_stopped).then_some(ran)
+        })
+    }
+
+    /// Forgets every suspended run, as a restart would; tells how many there were.
+    #[cfg(test)]
+    pub(crate) fn forget_suspended(&self) -> usize {
+        self.parked.clear()
     }
 }
 
@@ -129,6 +180,30 @@ impl Engine for WasmtimeEngine {
 
     fn run(&self, run: Run<'_>) -> Ran {
         on_big_stack(|| self.run_here(run))
+    }
+
+    fn advance(&self, run: Run<'_>, name: &RunName, allowance: u64) -> Option<Ran> {
+        let canister = run.canister;
+        let suspended = match self.parked.take(&canister, name) {
+            Some(suspended) => suspended,
+            // What is in its second slice is known to be long.
+            None if allowance > SLICE_INSTRUCTIONS || self.parked.expects_long(&canister) => self.suspended(run),
+            None => match on_big_stack(|| self.run_short(run, allowance)) {
+                Ok(ran) => return (ran.instructions <= allowance).then_some(ran),
+                Err(run) => self.suspended(run),
+            },
+        };
+        match suspended.resume(allowance) {
+            Ok(ran) => {
+                self.parked.note(canister, ran.instructions > SHORT_INSTRUCTIONS);
+                Some(ran)
+            }
+            Err(suspended) => {
+                self.parked.note(canister, true);
+                self.parked.put(canister, *name, allowance, suspended);
+                None
+            }
+        }
     }
 }
 

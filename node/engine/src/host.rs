@@ -1,6 +1,9 @@
 //! What a store holds for the imports of its instance, and the imports themselves.
 
-use crate::imports::{self, system_interface};
+use crate::{
+    imports::{self, system_interface},
+    parked::Pause,
+};
 use mains_execution::{engine::Trap, system_api::SystemApi};
 use wasmtime::{AsContextMut, Caller, Global, Linker, Memory, ResourceLimiter, Val};
 
@@ -15,6 +18,12 @@ pub(crate) struct Host {
     pub(crate) instructions: u64,
     /// The instance's count of instructions left.
     pub(crate) gas: Option<Global>,
+    /// The instance's mark: below so many instructions left, the hook is called.
+    pub(crate) mark: Option<Global>,
+    /// Where the run waits for its next slice; without, it stops.
+    pub(crate) pause: Option<Pause>,
+    /// Whether the run was stopped because its allowance is used up.
+    pub(crate) is_stopped: bool,
     /// The instance's memory, if it has one.
     pub(crate) memory: Option<Memory>,
     /// Bytes that the memory may grow to; while nothing runs, as far as a slot goes.
@@ -80,6 +89,27 @@ fn call<T>(
 fn stop<T>(caller: &mut Caller<'_, Host>, trap: Trap) -> wasmtime::Result<T> {
     caller.data_mut().trap = Some(trap);
     Err(wasmtime::Error::msg("stopped by the system interface"))
+}
+
+/// The hook that instances call when a run has used its allowance: waits for the next slice, or stops the run.
+pub(crate) fn allowance_used(mut caller: Caller<'_, Host>) -> wasmtime::Result<()> {
+    let heap_bytes = caller.data().memory.map_or(0, |memory| memory.data_size(&caller) as u64);
+    let host = caller.data_mut();
+    match host.pause.as_ref().and_then(|pause| pause.wait(heap_bytes)) {
+        Some(allowance) => set_mark(&mut caller, allowance),
+        None => {
+            host.is_stopped = true;
+            Err(wasmtime::Error::msg("stopped: its allowance is used up"))
+        }
+    }
+}
+
+/// Has the hook called once the run has used more than `allowance` instructions.
+pub(crate) fn set_mark(store: impl AsContextMut<Data = Host>, allowance: u64) -> wasmtime::Result<()> {
+    let host = store.as_context().data().mark.zip(Some(store.as_context().data().instructions));
+    let (mark, instructions) = host.ok_or_else(|| wasmtime::Error::msg("an instance without a mark"))?;
+    let left = i64::try_from(instructions.saturating_sub(allowance)).unwrap_or(i64::MAX);
+    mark.set(store, Val::I64(left))
 }
 
 /// Instructions left.

@@ -1,10 +1,11 @@
 //! A live instance: a module with a memory that equals one heap of the state. Between runs it is nothing but a cache of that.
 
 use crate::{
-    host::Host,
-    instrument::{GAS, MEMORY, STACK, START, TABLE, global_export},
+    host::{self, Host},
+    instrument::{GAS, HOOK, MARK, MEMORY, STACK, START, TABLE, global_export},
     modules::Module,
     outcome,
+    parked::Pause,
     tracker::Tracker,
 };
 use mains_execution::{
@@ -14,7 +15,7 @@ use mains_execution::{
 use mains_state::{Continuation, Heap, PAGE_BYTES, PageTree, memory::Page};
 use mains_types::limits::{STACK_SLOTS_MAX, WASM_PAGE_BYTES};
 use std::{collections::HashMap, ops::Range, sync::Arc};
-use wasmtime::{Global, Instance, Memory, Store, Table, TypedFunc, Val};
+use wasmtime::{Func, Global, Instance, Memory, Ref, Store, Table, TypedFunc, Val};
 
 const ZEROES: Page = [0; PAGE_BYTES];
 
@@ -46,11 +47,15 @@ impl Live {
         store.limiter(|host| host);
         let instance = module.pre.instantiate(&mut store).map_err(|error| outcome::trap_of(&error))?;
         let mut global = |name: &str| instance.get_global(&mut store, name).expect("the pass exports it");
-        let (gas, stack) = (global(GAS), global(STACK));
+        let (gas, stack, mark) = (global(GAS), global(STACK), global(MARK));
         let globals = module.globals.iter().map(|index| global(&global_export(*index))).collect();
         let memory = instance.get_memory(&mut store, MEMORY);
         let table = instance.get_table(&mut store, TABLE);
+        let hook = instance.get_table(&mut store, HOOK).expect("the pass exports it");
+        let allowance_used = Func::wrap(&mut store, host::allowance_used);
+        hook.set(&mut store, 0, Ref::Func(Some(allowance_used))).expect("the pass made it a table of one function");
         store.data_mut().gas = Some(gas);
+        store.data_mut().mark = Some(mark);
         store.data_mut().memory = memory;
         let mut live = Self {
             module,
@@ -110,28 +115,50 @@ impl Live {
         self.heap = heap.clone();
     }
 
-    /// Runs one entry point. Afterwards the instance equals the heap that is handed back, unless `fits` says otherwise.
+    /// Runs one entry point to its end. Afterwards the instance equals the heap that is handed back, unless `fits` says otherwise.
     pub(crate) fn run(&mut self, entry: &Entry, api: SystemApi, instructions: u64, commit: bool) -> Ran {
+        let (ran, _) = self.run_within(entry, api, instructions, commit, instructions, None);
+        ran
+    }
+
+    /// Runs one entry point; once it has used more than `allowance` instructions, it waits at `pause` for more or, without
+    /// one, is stopped and undone. The flag says whether it was; then there is no outcome.
+    pub(crate) fn run_within(
+        &mut self,
+        entry: &Entry,
+        api: SystemApi,
+        instructions: u64,
+        commit: bool,
+        allowance: u64,
+        pause: Option<Pause>,
+    ) -> (Ran, bool) {
         let limit = i64::try_from(instructions).unwrap_or(i64::MAX);
         let host = self.store.data_mut();
         host.heap_limit_bytes = Some(api.heap_limit_bytes());
         host.api = Some(api);
         host.trap = None;
+        host.pause = pause;
+        host.is_stopped = false;
         host.instructions = limit as u64;
         self.set(self.gas, limit);
         self.set(self.stack, STACK_SLOTS_MAX);
+        host::set_mark(&mut self.store, allowance).expect("the pass made it a mutable i64");
         let result = self.invoke(entry);
         let (gas, stack) = (self.get(self.gas), self.get(self.stack));
         let host = self.store.data_mut();
         host.heap_limit_bytes = None;
         let api = host.api.take().expect("nobody else takes it");
-        let outcome = outcome::outcome(result, host.trap.take(), gas, stack);
+        let (trap, is_stopped) = (host.trap.take(), host.is_stopped);
+        host.pause = None;
+        let outcome =
+            if is_stopped { Err(Trap::OutOfInstructions) } else { outcome::outcome(result, trap, gas, stack) };
         if outcome.is_ok() && commit {
             self.commit();
         } else {
             self.roll_back();
         }
-        Ran { api, outcome, instructions: (limit - gas.max(0)) as u64, heap: self.heap.clone() }
+        let ran = Ran { api, outcome, instructions: (limit - gas.max(0)) as u64, heap: self.heap.clone() };
+        (ran, is_stopped)
     }
 
     fn invoke(&mut self, entry: &Entry) -> Result<(), Failure> {

@@ -27,12 +27,16 @@ use std::ops::Range;
 use wasm_encoder::reencode;
 
 /// Names what this pass does to a module; part of every key under which its output is kept.
-pub const PASS_VERSION: u32 = 1;
+pub const PASS_VERSION: u32 = 2;
 
 /// Prefix of the names of our own exports; modules may not use it.
 pub(crate) const RESERVED: &str = "__mains_";
 /// Export: instructions left.
 pub(crate) const GAS: &str = "__mains_gas";
+/// Export: the count of instructions left below which [`HOOK`] is called.
+pub(crate) const MARK: &str = "__mains_mark";
+/// Export: a table whose only entry is called when fewer instructions than [`MARK`] are left, without parameters or results.
+pub(crate) const HOOK: &str = "__mains_hook";
 /// Export: stack slots left.
 pub(crate) const STACK: &str = "__mains_stack";
 /// Export: the memory, if there is one.

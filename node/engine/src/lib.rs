@@ -15,6 +15,7 @@ mod instance;
 mod instrument;
 mod modules;
 mod outcome;
+mod parked;
 mod pool;
 mod slot;
 mod stack;

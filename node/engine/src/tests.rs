@@ -5,5 +5,6 @@ mod harness;
 mod limits;
 mod modules;
 mod persistence;
+mod slices;
 mod system;
 mod traps;

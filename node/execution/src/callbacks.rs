@@ -7,12 +7,16 @@ use crate::{
     execute::Round,
     rejects, run,
     run::{Job, add_cost, attempt},
+    slices::{self, Progress},
     system_api::Mode,
     traps,
 };
 use mains_ledger::{Account, Resource};
-use mains_state::{CallContext, CallOrigin, Callback, Response, State};
+use mains_state::{CallContext, CallOrigin, Callback, Response, State, Work};
 use mains_types::{CanisterId, Cycles, Principal, Reject, limits};
+use std::sync::Arc;
+
+const _: () = assert!(limits::CLEANUP_INSTRUCTIONS_MAX <= limits::SLICE_INSTRUCTIONS);
 
 /// Delivers a response to the canister that waits for it.
 pub(crate) fn deliver(round: &mut Round<'_>, id: &CanisterId, response: Response) {
@@ -24,7 +28,21 @@ pub(crate) fn deliver(round: &mut Round<'_>, id: &CanisterId, response: Response
     round.state.ledger.release(&Account::Canister(*id), response.refund);
     let bytes = response.result.as_ref().map_or_else(|reject| reject.message.len(), |reply| reply.len());
     let bytes = bytes.min(limits::PAYLOAD_BYTES_MAX) as u128;
-    let mut spent = Spent { cost: budget.charge(&mut round.state, Resource::CallBytes, bytes), ..Spent::default() };
+    let cost = budget.charge(&mut round.state, Resource::CallBytes, bytes);
+    let progress = Progress::begin(round, id);
+    begin(round, id, callback, response, budget, cost, &progress);
+}
+
+/// Runs the callback for a response that was delivered, now or in an earlier round.
+pub(crate) fn begin(
+    round: &mut Round<'_>,
+    id: &CanisterId,
+    callback: Callback,
+    response: Response,
+    mut budget: Budget,
+    cost: Cycles,
+    progress: &Progress,
+) {
     let canister = round.state.canister(id);
     let context = canister.and_then(|canister| canister.contexts.get(&callback.context)).cloned();
     let has_code = canister.is_some_and(|canister| canister.code.is_some());
@@ -32,9 +50,32 @@ pub(crate) fn deliver(round: &mut Round<'_>, id: &CanisterId, response: Response
         budget.release(&mut round.state);
         return forget(&mut round.state, id, &callback);
     };
-    let (result, trap) = run_callback(round, id, &callback, &context, response, &mut budget, &mut spent);
+    let (number, refund) = (response.callback, response.refund);
+    let (argument, reject) = match response.result {
+        Ok(reply) => (Arc::new(reply.into_vec()), None),
+        Err(reject) => (Arc::default(), Some(reject)),
+    };
+    let delivery = Delivery { callback: &callback, context: &context, argument, reject, refund };
+    let mut spent = Spent { cost, ..Spent::default() };
+    let Some((result, trap)) = run_callback(round, id, &delivery, progress, &mut budget, &mut spent) else {
+        let Delivery { argument, reject, .. } = delivery;
+        let result = reject.map_or_else(|| Ok(Arc::unwrap_or_clone(argument).into()), Err);
+        let response = Response { callback: number, result, refund };
+        return slices::pause(round, id, Work::Callback { callback, response, cost }, budget, progress);
+    };
     budget.release(&mut round.state);
     finish(&mut round.state, id, callback.context, result, trap.as_ref(), &spent);
+}
+
+/// A response with what waits for it.
+struct Delivery<'a> {
+    callback: &'a Callback,
+    context: &'a CallContext,
+    /// The reply.
+    argument: Arc<Vec<u8>>,
+    /// Why there is none.
+    reject: Option<Reject>,
+    refund: Cycles,
 }
 
 /// What a context owes its caller now: nothing, or the result with the cycles that go back.
@@ -69,51 +110,55 @@ impl Spent {
     }
 }
 
+/// `None` if its slice is used up; else what it committed, or its trap, after which the cleanup has run.
 fn run_callback(
     round: &mut Round<'_>,
     id: &CanisterId,
-    callback: &Callback,
-    context: &CallContext,
-    response: Response,
+    delivery: &Delivery<'_>,
+    progress: &Progress,
     budget: &mut Budget,
     spent: &mut Spent,
-) -> (Option<run::Committed>, Option<Trap>) {
+) -> Option<(Option<run::Committed>, Option<Trap>)> {
+    let Delivery { callback, context, argument, reject, refund } = delivery;
     let (caller, deadline) = match context.origin {
         CallOrigin::Ingress { sender, .. } => (sender, None),
         CallOrigin::Canister { sender, deadline, .. } => (sender, deadline),
         CallOrigin::System => (Principal::management_canister(), None),
     };
-    let (mode, continuation, argument, reject) = match response.result {
-        Ok(reply) => (Mode::Reply, callback.on_reply, reply.into_vec(), None),
-        Err(reject) => (Mode::Reject, callback.on_reject, Vec::new(), Some(reject)),
+    let (mode, continuation) = match reject {
+        None => (Mode::Reply, callback.on_reply),
+        Some(_) => (Mode::Reject, callback.on_reject),
     };
     let job = Job {
-        argument,
+        argument: argument.clone(),
         reject: reject.clone(),
         deadline,
         responded: context.responded,
         available: context.available,
-        refunded: response.refund,
+        refunded: *refund,
         call_instructions: context.instructions,
         ..Job::new(mode, Entry::Callback(continuation), caller)
     };
-    let (result, instructions) = attempt(round, id, job, callback.context);
+    let (result, instructions) = attempt(round, id, job, callback.context, progress)?;
     spent.run(&mut round.state, budget, instructions);
     let trap = match result {
-        Ok(committed) => return (Some(committed), None),
+        Ok(committed) => return Some((Some(committed), None)),
         Err(trap) => trap,
     };
-    let Some(cleanup) = callback.on_cleanup else { return (None, Some(trap)) };
+    let Some(cleanup) = callback.on_cleanup else { return Some((None, Some(trap))) };
     let job = Job {
-        reject,
+        reject: reject.clone(),
         responded: context.responded,
         call_instructions: context.instructions.saturating_add(instructions),
         instructions: limits::CLEANUP_INSTRUCTIONS_MAX,
         ..Job::new(Mode::Cleanup, Entry::Callback(cleanup), caller)
     };
-    let (_, instructions) = attempt(round, id, job, callback.context);
+    // A run of its own that begins now; one slice is enough for it.
+    let progress = Progress::begin(round, id);
+    let ended = attempt(round, id, job, callback.context, &progress);
+    let (_, instructions) = ended.expect("a cleanup may not use more than a slice");
     spent.run(&mut round.state, budget, instructions);
-    (None, Some(trap))
+    Some((None, Some(trap)))
 }
 
 /// Brings the context up to date and answers if the call has ended.

@@ -39,7 +39,7 @@ impl Budget {
         Ok(Self { payer: *payer, left: amount })
     }
 
-    /// What was set aside earlier, with a call.
+    /// What was set aside earlier: with a call, or when a message began.
     pub(crate) fn set_aside(payer: &CanisterId, left: Cycles) -> Self {
         Self { payer: *payer, left }
     }
@@ -55,6 +55,11 @@ impl Budget {
     pub(crate) fn charge_execution(&mut self, state: &mut State, instructions: u64) -> Cycles {
         let message = self.charge(state, Resource::Execution, 1);
         message.saturating_add(self.charge(state, Resource::Instructions, u128::from(instructions)))
+    }
+
+    /// What is left, to be kept in flight with a message that goes on later.
+    pub(crate) fn keep(self) -> Cycles {
+        self.left
     }
 
     /// Gives the rest back.
@@ -113,7 +118,8 @@ pub(crate) fn burn(state: &mut State, id: &CanisterId, amount: Cycles) {
 /// Charges a canister for what it kept since it was last charged, in whole seconds. One that cannot pay loses its code.
 pub(crate) fn settle_storage(state: &mut State, id: &CanisterId) {
     let now = state.time;
-    let Some(canister) = state.canister(id) else { return };
+    // A paused message counts on what its canister had when it began.
+    let Some(canister) = state.canister(id).filter(|canister| canister.paused.is_none()) else { return };
     let seconds = now.nanos_since(canister.charged_until) / UnixNanos::SECOND;
     if seconds == 0 {
         return;

@@ -5,7 +5,7 @@
 //! never become replicated state.
 
 use crate::system_api::SystemApi;
-use mains_state::{Code, Continuation, Heap};
+use mains_state::{Code, Continuation, Heap, RunName};
 use mains_types::{CanisterId, Digest32};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -169,4 +169,13 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Runs one entry point to its end.
     fn run(&self, run: Run<'_>) -> Ran;
+
+    /// What [`Engine::run`] gives if that takes at most `allowance` instructions, else `None`.
+    ///
+    /// Asked again with more, about the same run under the same name, a host may go on where it stopped. That is a cache: it
+    /// may be lost at any moment, and nothing but time is lost with it.
+    fn advance(&self, run: Run<'_>, _name: &RunName, allowance: u64) -> Option<Ran> {
+        let ran = self.run(run);
+        (ran.instructions <= allowance).then_some(ran)
+    }
 }

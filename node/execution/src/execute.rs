@@ -64,6 +64,8 @@ pub(crate) struct Round<'a> {
     pub(crate) system_instructions: u64,
     /// Messages executed.
     pub(crate) messages: usize,
+    /// Names this round among all rounds of all forks.
+    pub(crate) name: Digest32,
 }
 
 /// Executes a block: takes in its calls, runs canisters until the round is used up or nothing is left to do, and seals.
@@ -74,6 +76,7 @@ pub(crate) struct Round<'a> {
 pub fn execute(engine: &dyn Engine, state: State, block: &Block) -> Executed {
     assert_eq!(block.height, state.height.next(), "blocks are executed in order");
     assert!(block.time > state.time, "block times grow");
+    let name = blake3::hash(&[state.root(), block.digest].concat());
     let mut round = Round {
         engine,
         state,
@@ -81,6 +84,7 @@ pub fn execute(engine: &dyn Engine, state: State, block: &Block) -> Executed {
         instructions: 0,
         system_instructions: 0,
         messages: 0,
+        name: *name.as_bytes(),
     };
     (round.state.height, round.state.time) = (block.height, block.time);
     while let Some(message) = round.state.dequeue_random(block.certified) {

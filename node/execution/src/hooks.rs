@@ -58,7 +58,7 @@ pub(crate) fn run_hook(
     let inputs = Inputs {
         replicated: true,
         caller: call.sender,
-        argument: argument.to_vec(),
+        argument: argument.to_vec().into(),
         balance: call.state.ledger.canister_balance(&draft.id),
         frozen: charges::freezing_limit(call.state, draft),
         instruction_limit: instructions,

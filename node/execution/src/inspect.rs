@@ -41,7 +41,7 @@ pub fn inspect(engine: &dyn Engine, state: &State, call: &Call) -> Result<(), Re
     let inputs = Inputs {
         caller: call.sender,
         method: call.method.clone(),
-        argument: call.argument.clone(),
+        argument: call.argument.clone().into(),
         balance: state.ledger.canister_balance(id),
         frozen: charges::freezing_limit(state, &canister),
         instruction_limit: limits::INSPECT_INSTRUCTIONS_MAX,

@@ -19,6 +19,7 @@ pub mod read_state;
 mod rejects;
 mod run;
 mod scheduler;
+mod slices;
 mod statement;
 pub mod system_api;
 mod system_calls;

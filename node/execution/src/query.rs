@@ -183,7 +183,7 @@ impl Evaluation<'_> {
         let code = frame.canister.code.as_ref().ok_or_else(|| rejects::no_module(&id))?;
         let inputs = Inputs {
             caller: frame.caller,
-            argument,
+            argument: argument.into(),
             reject,
             deadline: frame.deadline,
             responded: frame.responded,

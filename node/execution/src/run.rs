@@ -7,16 +7,20 @@ use crate::{
     engine::{Entry, Ran, Run, Trap},
     execute::Round,
     induction, rejects,
+    slices::{self, Progress},
     system_api::{CallPrices, Effects, Inputs, Mode, Price, SystemApi},
     traps,
 };
 use mains_ledger::{Account, Resource};
-use mains_state::{CallContext, CallOrigin, Canister, Code, IngressStatus, Message, RunStatus, State, Task};
+use mains_state::{CallContext, CallOrigin, Canister, Code, IngressStatus, Message, RunStatus, State, Task, Work};
 use mains_types::{CanisterId, Cycles, Principal, Reject, UnixNanos, limits};
 use std::sync::Arc;
 
 /// The empty Candid sequence: what `stop_canister` answers.
 const EMPTY_REPLY: &[u8] = b"DIDL\0\0";
+
+/// What the exports of query methods begin with.
+const QUERY_PREFIX: &str = "canister_query ";
 
 /// How long the timer of a frozen canister waits for its next try: one that waits costs no blocks.
 const FROZEN_TIMER_NANOS: u64 = 60 * UnixNanos::SECOND;
@@ -27,11 +31,11 @@ pub(crate) fn message(round: &mut Round<'_>, id: &CanisterId, message: Message) 
     match message {
         Message::Ingress { request_id, sender, method, argument } => {
             let origin = CallOrigin::Ingress { request_id, sender };
-            call(round, id, origin, sender, method, argument, Cycles::ZERO);
+            call(round, id, origin, method, argument, Cycles::ZERO);
         }
         Message::Request { sender, callback, method, argument, cycles, deadline } => {
             let origin = CallOrigin::Canister { sender, callback, deadline };
-            call(round, id, origin, sender, method, argument, cycles);
+            call(round, id, origin, method, argument, cycles);
         }
         Message::Response(response) => callbacks::deliver(round, id, response),
         Message::Task(task) => run_task(round, id, task),
@@ -59,7 +63,7 @@ pub(crate) struct Job {
     pub(crate) mode: Mode,
     pub(crate) entry: Entry,
     pub(crate) caller: Principal,
-    pub(crate) argument: Vec<u8>,
+    pub(crate) argument: Arc<Vec<u8>>,
     pub(crate) reject: Option<Reject>,
     pub(crate) deadline: Option<UnixNanos>,
     pub(crate) responded: bool,
@@ -75,7 +79,7 @@ impl Job {
             mode,
             entry,
             caller,
-            argument: Vec::new(),
+            argument: Arc::default(),
             reject: None,
             deadline: None,
             responded: false,
@@ -99,29 +103,41 @@ pub(crate) struct Committed {
     pub(crate) fees: Cycles,
 }
 
-/// Runs a job and commits what it did, its calls under `context`; a trap leaves only log lines. Returns instructions too.
+/// Runs a job and commits what it did, its calls under `context`; a trap leaves only log lines. Returns instructions too, or
+/// `None` and no change if its slice is used up.
 pub(crate) fn attempt(
     round: &mut Round<'_>,
     id: &CanisterId,
     job: Job,
     context: u64,
-) -> (Result<Committed, Trap>, u64) {
+    progress: &Progress,
+) -> Option<(Result<Committed, Trap>, u64)> {
     let canister = round.state.canister_shared(id).expect("runs on a canister that exists");
     let (mode, code) = (job.mode, canister.code.as_ref().expect("runs on a canister with code"));
-    let ran = host(round, &canister, code, job);
+    let ran = host(round, &canister, code, job, progress);
+    if progress.is_first() {
+        let instructions = ran.as_ref().map_or(limits::SLICE_INSTRUCTIONS, |ran| ran.instructions);
+        round.instructions = round.instructions.saturating_add(instructions);
+    }
+    let ran = ran?;
     let instructions = ran.instructions;
-    round.instructions = round.instructions.saturating_add(instructions);
     if let Err(trap) = ran.outcome {
         keep_log(&mut round.state, id, ran.api.into_log(), Some(&trap));
-        return (Err(trap), instructions);
+        return Some((Err(trap), instructions));
     }
     let effects = ran.api.into_effects();
+    let balance = round.state.ledger.canister_balance(id);
+    if balance.saturating_add(effects.balance) < progress.beginning.balance {
+        let trap = traps::spent_meanwhile(progress.beginning.balance, balance);
+        keep_log(&mut round.state, id, effects.log, Some(&trap));
+        return Some((Err(trap), instructions));
+    }
     let grown = matches!(mode, Mode::Update | Mode::Task)
         && ran.heap.bytes + effects.stable_pages * limits::WASM_PAGE_BYTES
             > code.heap.bytes + code.stable_pages * limits::WASM_PAGE_BYTES;
     if grown && let Err(trap) = affords(&round.state, &canister, code, ran.heap.bytes, &effects) {
         keep_log(&mut round.state, id, effects.log, Some(&trap));
-        return (Err(trap), instructions);
+        return Some((Err(trap), instructions));
     }
     drop(canister);
     if mode != Mode::ReplicatedQuery {
@@ -130,44 +146,49 @@ pub(crate) fn attempt(
         (code.heap, code.stable, code.stable_pages) = (ran.heap, effects.stable.clone(), effects.stable_pages);
         canister.version += 1;
     }
-    (Ok(commit(&mut round.state, id, effects, context)), instructions)
+    Some((Ok(commit(&mut round.state, id, effects, context)), instructions))
 }
 
 /// A call from a client or a canister.
-fn call(
-    round: &mut Round<'_>,
-    id: &CanisterId,
-    origin: CallOrigin,
-    caller: Principal,
-    method: String,
-    argument: Vec<u8>,
-    cycles: Cycles,
-) {
+fn call(round: &mut Round<'_>, id: &CanisterId, origin: CallOrigin, method: String, argument: Vec<u8>, cycles: Cycles) {
     let prepared = prepare(&mut round.state, id, &origin, &method, cycles);
-    let (mode, entry, budget) = match prepared {
+    let (export, budget) = match prepared {
         Ok(prepared) => prepared,
         Err(reject) => return respond(&mut round.state, &origin, Err(reject), cycles),
     };
-    let deadline = match origin {
-        CallOrigin::Canister { deadline, .. } => deadline,
-        _ => None,
+    let progress = Progress::begin(round, id);
+    let job = job_of_call(&origin, export, argument, cycles);
+    begin(round, id, origin, job, budget, &progress);
+}
+
+/// The run of a call's or a task's entry point.
+pub(crate) fn job_of_call(origin: &CallOrigin, export: String, argument: Vec<u8>, cycles: Cycles) -> Job {
+    let (caller, deadline) = match origin {
+        CallOrigin::Ingress { sender, .. } => (*sender, None),
+        CallOrigin::Canister { sender, deadline, .. } => (*sender, *deadline),
+        CallOrigin::System => (Principal::management_canister(), None),
+    };
+    let mode = match origin {
+        CallOrigin::System => Mode::Task,
+        _ if export.starts_with(QUERY_PREFIX) => Mode::ReplicatedQuery,
+        _ => Mode::Update,
     };
     let instructions = match mode {
         Mode::ReplicatedQuery => limits::QUERY_INSTRUCTIONS_MAX,
         _ => limits::UPDATE_INSTRUCTIONS_MAX,
     };
-    let job = Job { argument, deadline, available: cycles, instructions, ..Job::new(mode, entry, caller) };
-    begin(round, id, origin, job, budget);
+    let job = Job::new(mode, Entry::Export(export), caller);
+    Job { argument: argument.into(), deadline, available: cycles, instructions, ..job }
 }
 
-/// Finds the method and sets money aside.
+/// Finds the entry point and sets money aside.
 fn prepare(
     state: &mut State,
     id: &CanisterId,
     origin: &CallOrigin,
     method: &str,
     cycles: Cycles,
-) -> Result<(Mode, Entry, Budget), Reject> {
+) -> Result<(String, Budget), Reject> {
     let canister = state.canister(id).ok_or_else(|| rejects::not_found(id))?;
     induction::ready_for_calls(canister)?;
     let least = canister.settings.minimum_incoming_canister_call_cycles;
@@ -176,15 +197,14 @@ fn prepare(
         return Err(rejects::too_few_cycles(id, cycles, least));
     }
     let exports = &canister.code.as_ref().ok_or_else(|| rejects::no_module(id))?.exports;
-    let (mode, entry) = if exports.updates.contains(method) {
-        (Mode::Update, Entry::Export(format!("canister_update {method}")))
+    let (export, most) = if exports.updates.contains(method) {
+        (format!("canister_update {method}"), limits::UPDATE_INSTRUCTIONS_MAX)
     } else if exports.queries.contains(method) {
-        (Mode::ReplicatedQuery, Entry::Export(format!("canister_query {method}")))
+        (format!("{QUERY_PREFIX}{method}"), limits::QUERY_INSTRUCTIONS_MAX)
     } else {
         return Err(rejects::no_method(id, "update", method));
     };
-    let most = limits::UPDATE_INSTRUCTIONS_MAX.max(limits::QUERY_INSTRUCTIONS_MAX);
-    Ok((mode, entry, Budget::reserve(state, id, most)?))
+    Ok((export, Budget::reserve(state, id, most)?))
 }
 
 /// A heartbeat or timer. A heartbeat that cannot run now is dropped, a timer is set again: canisters count on it.
@@ -206,8 +226,9 @@ fn run_task(round: &mut Round<'_>, id: &CanisterId, task: Task) {
     }
     match Budget::reserve(&mut round.state, id, limits::UPDATE_INSTRUCTIONS_MAX) {
         Ok(budget) => {
-            let job = Job::new(Mode::Task, Entry::Export(export.to_owned()), Principal::management_canister());
-            begin(round, id, CallOrigin::System, job, budget);
+            let progress = Progress::begin(round, id);
+            let job = job_of_call(&CallOrigin::System, export.to_owned(), Vec::new(), Cycles::ZERO);
+            begin(round, id, CallOrigin::System, job, budget, &progress);
         }
         Err(_) => {
             let canister = round.state.canister_mut(id).expect("exists, see above");
@@ -224,10 +245,21 @@ fn postpone(canister: &mut Canister, task: Task, until: UnixNanos) {
 }
 
 /// Runs the first message of a call and keeps a context if it waits for others.
-fn begin(round: &mut Round<'_>, id: &CanisterId, origin: CallOrigin, job: Job, mut budget: Budget) {
+pub(crate) fn begin(
+    round: &mut Round<'_>,
+    id: &CanisterId,
+    origin: CallOrigin,
+    job: Job,
+    mut budget: Budget,
+    progress: &Progress,
+) {
     let context_id = round.state.canister(id).map_or(0, |canister| canister.next_context);
-    let available = job.available;
-    let (result, instructions) = attempt(round, id, job, context_id);
+    let (entry, argument, available) = (job.entry.clone(), job.argument.clone(), job.available);
+    let Some((result, instructions)) = attempt(round, id, job, context_id, progress) else {
+        let Entry::Export(export) = entry else { unreachable!("calls begin at exports") };
+        let work = Work::Call { origin, export, argument: Arc::unwrap_or_clone(argument), cycles: available };
+        return slices::pause(round, id, work, budget, progress);
+    };
     let state = &mut round.state;
     let mut cost = budget.charge_execution(state, instructions);
     budget.release(state);
@@ -270,8 +302,8 @@ pub(crate) fn add_cost(state: &mut State, origin: &CallOrigin, cost: Cycles) {
     }
 }
 
-fn host(round: &Round<'_>, canister: &Arc<Canister>, code: &Code, job: Job) -> Ran {
-    let state = &round.state;
+fn host(round: &Round<'_>, canister: &Arc<Canister>, code: &Code, job: Job, progress: &Progress) -> Option<Ran> {
+    let (state, beginning) = (&round.state, &progress.beginning);
     let inputs = Inputs {
         caller: job.caller,
         argument: job.argument,
@@ -280,22 +312,23 @@ fn host(round: &Round<'_>, canister: &Arc<Canister>, code: &Code, job: Job) -> R
         responded: job.responded,
         available: job.available,
         refunded: job.refunded,
-        balance: state.ledger.canister_balance(&canister.id),
-        frozen: charges::freezing_limit(state, canister),
+        balance: beginning.balance,
+        frozen: beginning.frozen,
         call_instructions: job.call_instructions,
         instruction_limit: job.instructions,
         calls_room: limits::CANISTER_CALLBACKS_MAX.saturating_sub(canister.callbacks.len()),
         prices: prices(state),
-        ..Inputs::new(job.mode, canister.clone(), state.subnet.clone(), state.time)
+        ..Inputs::new(job.mode, canister.clone(), state.subnet.clone(), beginning.time)
     };
-    round.engine.run(Run {
+    let run = Run {
         canister: canister.id,
         code,
         entry: job.entry,
         api: SystemApi::new(inputs),
         instructions: job.instructions,
         commit: job.mode != Mode::ReplicatedQuery,
-    })
+    };
+    round.engine.advance(run, &beginning.name, progress.allowance())
 }
 
 /// What calls cost under the tariff in force.

@@ -1,13 +1,17 @@
 //! The order of a round: canisters take turns, one message each; calls they make are delivered in the same round.
 //!
+//! One paused message gets its next slice first, whatever else waits. A message that was not begun yet gets one slice in its
+//! turn. So long messages cannot keep others from running, and others cannot keep them.
+//!
 //! Built-in canisters take a turn after each canister's and have a budget of their own, so that long installs and canisters
 //! cannot starve each other. What does not fit stays in its queue for the next block, in its order.
 
-use crate::{execute::Round, run, system_calls};
+use crate::{execute::Round, run, slices, system_calls};
 use mains_types::limits;
 
 /// Runs messages until the round is used up or nothing is left to do.
 pub(crate) fn run(round: &mut Round<'_>) {
+    slices::next(round);
     while round.messages < limits::ROUND_MESSAGES_MAX {
         let before = round.messages;
         if round.instructions < limits::ROUND_INSTRUCTIONS_MAX

@@ -103,6 +103,11 @@ impl SystemApi {
         }
     }
 
+    /// The system interface of the same run from its beginning.
+    pub fn restarted(self) -> Self {
+        Self::new(Inputs { stable: self.stable.into_base(), ..self.inputs })
+    }
+
     /// Where this run began.
     pub fn mode(&self) -> Mode {
         self.inputs.mode

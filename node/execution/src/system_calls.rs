@@ -10,10 +10,28 @@ use mains_ledger::Resource;
 use mains_state::{CallOrigin, IngressStatus, State, SystemMessage};
 use mains_types::{CanisterId, Cycles, Principal, Reject};
 
-/// Runs it, unless it asks for random bytes: whoever proposed this block knew its randomness before the calls in it, so these
-/// wait until the height that asked is certified.
+/// Methods about a canister that do not wait while it is paused: they read, or give it money.
+const NEVER_WAIT: [&str; 7] = [
+    "canister_status",
+    "canister_info",
+    "canister_metadata",
+    "canister_metrics",
+    "fetch_canister_logs",
+    "deposit_cycles",
+    "provisional_top_up_canister",
+];
+
+/// Runs it, unless it is about a canister whose message is paused, which counts on finding everything as it was when it began;
+/// or asks for random bytes: whoever proposed this block knew its randomness before the calls in it, so these wait until the
+/// height that asked is certified.
 pub(crate) fn run_or_put_off(round: &mut Round<'_>, message: SystemMessage) {
-    if message.callee == Principal::management_canister() && message.method == "raw_rand" {
+    let about = subject(&message).filter(|id| {
+        let is_paused = round.state.canister(id).is_some_and(|canister| canister.paused.is_some());
+        is_paused && !NEVER_WAIT.contains(&message.method.as_str())
+    });
+    if let Some(about) = about {
+        round.state.put_off(about, message);
+    } else if message.callee == Principal::management_canister() && message.method == "raw_rand" {
         if let CallOrigin::Ingress { request_id, .. } = &message.origin {
             round.state.set_ingress_status(request_id, IngressStatus::Processing);
         }

@@ -7,3 +7,4 @@ mod network;
 mod random;
 mod reading;
 mod rounds;
+mod slices;

@@ -1,12 +1,19 @@
 //! What callers read when a canister fails: the one table from [`Trap`] to reject texts.
 
 use crate::engine::Trap;
-use mains_types::{CanisterId, ErrorCode, Reject, RejectCode};
+use mains_types::{CanisterId, Cycles, ErrorCode, Reject, RejectCode};
 
 /// The reject that a trap turns into. Wording and codes follow the Internet Computer's where it has them.
 pub(crate) fn reject(canister: &CanisterId, trap: &Trap) -> Reject {
     let text = format!("Error from Canister {canister}: {}", sentence(trap));
     Reject::new(RejectCode::CanisterError, error_code(trap), text)
+}
+
+/// A message that went on over several rounds spent what its canister had when it began, but has not any more.
+pub(crate) fn spent_meanwhile(before: Cycles, now: Cycles) -> Trap {
+    Trap::Contract(format!(
+        "it spent more cycles than are left: {before} when it began, {now} at its end, because calls to it were paid meanwhile"
+    ))
 }
 
 /// What a trap adds to the canister's log.

@@ -5,6 +5,7 @@
 use crate::{
     Heap, PageTree, Snapshot,
     message::{CallContext, CallOrigin, Callback, Hashed, Message},
+    paused::Paused,
 };
 use imbl::{OrdMap, Vector};
 use mains_types::{CanisterId, Cycles, Digest32, Principal, UnixNanos, limits};
@@ -273,8 +274,10 @@ pub struct Canister {
     pub changes_count: u64,
     /// Until when its storage is paid.
     pub charged_until: UnixNanos,
-    /// Its place in the order of canisters with messages to run; `None` while it has none.
+    /// Its place in the order of canisters with messages to run; `None` while it has none or is paused.
     pub turn: Option<u64>,
+    /// The message that goes on in a later round. Changed only by [`crate::State::pause`] and its siblings.
+    pub paused: Option<Paused>,
 }
 
 impl Canister {
@@ -306,6 +309,7 @@ impl Canister {
             changes_count: 0,
             charged_until: now,
             turn: None,
+            paused: None,
         }
     }
 
@@ -363,6 +367,6 @@ impl Canister {
 
     /// Whether nothing is under way: a stopping canister is then stopped.
     pub fn is_drained(&self) -> bool {
-        self.contexts.is_empty() && self.callbacks.is_empty()
+        self.contexts.is_empty() && self.callbacks.is_empty() && self.paused.is_none()
     }
 }

@@ -1,11 +1,12 @@
 //! The whole value, and the doors through which it changes.
 //!
 //! `state/certified.rs` keeps the tree that certificates sign, `state/digest.rs` what of a canister goes into it,
-//! `state/encoding.rs` the form in checkpoints.
+//! `state/encoding.rs` the form in checkpoints, `state/scheduling.rs` whose turn it is.
 
 mod certified;
 mod digest;
 mod encoding;
+mod scheduling;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +15,7 @@ pub(crate) use digest::of as digest_of;
 pub use encoding::EncodingError;
 
 use crate::{
-    Callback, Canister, Genesis, IngressHistory, IngressStatus, Message, NetworkKind, RunStatus,
+    Callback, Canister, Genesis, IngressHistory, IngressStatus, NetworkKind, RunStatus,
     ingress::IngressEntry,
     message::{Hashed, SystemMessage},
     tokens::Tokens,
@@ -23,7 +24,6 @@ use imbl::{OrdMap, OrdSet, Vector};
 use mains_ledger::{Account, Ledger, Tariff};
 use mains_types::{
     CanisterId, Cycles, Digest32, Height, NodeId, Principal, RequestId, SubnetId, UnixNanos, ids::FIRST_CANISTER_INDEX,
-    limits,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -95,6 +95,8 @@ pub struct State {
     system_queue_bytes: u64,
     /// Calls that wait for random bytes, with the height that asked: nobody could know these bytes then.
     random_queue: Vector<(Height, Arc<Hashed<SystemMessage>>)>,
+    /// Calls to built-in canisters about a canister that is paused: they wait until it is not.
+    put_off: Vector<(CanisterId, Arc<Hashed<SystemMessage>>)>,
     /// Where the round of charging idle canisters for their storage goes on.
     pub storage_cursor: Option<CanisterId>,
 
@@ -102,6 +104,9 @@ pub struct State {
     /// Canisters with messages to run, in the order in which they get their turn.
     #[serde(skip)]
     ready: OrdSet<(u64, CanisterId)>,
+    /// Canisters with a paused message, in the order in which these began.
+    #[serde(skip)]
+    paused: OrdSet<(u64, CanisterId)>,
     /// Canisters with a timer, by due time, as of the last seal.
     #[serde(skip)]
     timers: OrdSet<(UnixNanos, CanisterId)>,
@@ -149,8 +154,10 @@ impl State {
             system_queue: Vector::new(),
             system_queue_bytes: 0,
             random_queue: Vector::new(),
+            put_off: Vector::new(),
             storage_cursor: None,
             ready: OrdSet::new(),
+            paused: OrdSet::new(),
             timers: OrdSet::new(),
             heartbeats: OrdSet::new(),
             tree: mains_tree::Tree::new(),
@@ -200,6 +207,9 @@ impl State {
         self.dirty.canisters.entry(*id).or_insert_with(|| indexed_as(&canister));
         if let Some(turn) = canister.turn {
             self.ready.remove(&(turn, *id));
+        }
+        if let Some(place) = canister.paused.as_ref().and_then(|paused| paused.place) {
+            self.paused.remove(&(place, *id));
         }
         for (call, callback) in &canister.callbacks {
             callback.deadline.map(|deadline| self.deadlines.remove(&(deadline, *id, *call)));
@@ -255,77 +265,6 @@ impl State {
         self.change_ingress(id, |entry| entry.cost = entry.cost.saturating_add(cost));
     }
 
-    /// Puts a message at the end of a canister's queue and the canister in line. False and no change if it does not exist.
-    pub fn enqueue(&mut self, id: &CanisterId, message: Message) -> bool {
-        let turn = self.next_turn;
-        let Some(canister) = self.canister_mut(id) else { return false };
-        canister.queue_bytes += message.bytes();
-        canister.queue.push_back(Arc::new(Hashed::new(message)));
-        if canister.turn.is_none() {
-            canister.turn = Some(turn);
-            self.ready.insert((turn, *id));
-            self.next_turn += 1;
-        }
-        true
-    }
-
-    /// Takes the oldest message of the canister whose turn it is; the canister goes to the end of the line if it has more.
-    pub fn dequeue(&mut self) -> Option<(CanisterId, Message)> {
-        let (turn, id) = self.ready.remove_min()?;
-        let next = self.next_turn;
-        let canister = self.canister_mut(&id).expect("a canister in line exists");
-        assert_eq!(canister.turn, Some(turn), "a canister stands in line once");
-        let message = canister.queue.pop_front().expect("a canister in line has a message");
-        canister.queue_bytes -= message.bytes();
-        canister.turn = (!canister.queue.is_empty()).then_some(next);
-        if canister.turn.is_some() {
-            self.ready.insert((next, id));
-            self.next_turn += 1;
-        }
-        Some((id, Arc::unwrap_or_clone(message).into_inner()))
-    }
-
-    /// Whether a message waits to be run.
-    pub fn has_work(&self) -> bool {
-        !self.ready.is_empty() || !self.system_queue.is_empty() || !self.random_queue.is_empty()
-    }
-
-    /// Puts a call at the end of the queue of the built-in canisters.
-    pub fn enqueue_system(&mut self, message: SystemMessage) {
-        self.system_queue_bytes += message.bytes();
-        self.system_queue.push_back(Arc::new(Hashed::new(message)));
-    }
-
-    /// Takes the oldest call to a built-in canister.
-    pub fn dequeue_system(&mut self) -> Option<SystemMessage> {
-        let message = self.system_queue.pop_front()?;
-        self.system_queue_bytes -= message.bytes();
-        Some(Arc::unwrap_or_clone(message).into_inner())
-    }
-
-    /// Whether the queue of the built-in canisters takes no more calls.
-    pub fn is_system_queue_full(&self) -> bool {
-        self.system_queue.len() + self.random_queue.len() >= limits::SYSTEM_QUEUE_MAX
-            || self.system_queue_bytes >= limits::SYSTEM_QUEUE_BYTES_MAX
-    }
-
-    /// Puts off a call that asks for random bytes until its height is certified.
-    pub fn enqueue_random(&mut self, message: SystemMessage) {
-        self.system_queue_bytes += message.bytes();
-        self.random_queue.push_back((self.height, Arc::new(Hashed::new(message))));
-    }
-
-    /// Takes the oldest call that asked for random bytes at a height up to `certified`.
-    pub fn dequeue_random(&mut self, certified: Height) -> Option<SystemMessage> {
-        let (asked, _) = self.random_queue.front()?;
-        if *asked > certified {
-            return None;
-        }
-        let (_, message) = self.random_queue.pop_front()?;
-        self.system_queue_bytes -= message.bytes();
-        Some(Arc::unwrap_or_clone(message).into_inner())
-    }
-
     /// Remembers a call that a canister made; returns the callback's id. `None` and no change if it does not exist.
     pub fn insert_callback(&mut self, id: &CanisterId, callback: Callback) -> Option<u64> {
         let deadline = callback.deadline;
@@ -353,18 +292,6 @@ impl State {
         let callback = self.canister_mut(&id).and_then(|canister| canister.callbacks.get_mut(&number));
         callback.expect("what is indexed exists").deadline = None;
         Some((id, number))
-    }
-
-    /// Takes all messages out of a canister's queue, for whoever answers them.
-    pub fn drain_queue(&mut self, id: &CanisterId) -> Vec<Message> {
-        let Some(canister) = self.canister_mut(id) else { return Vec::new() };
-        let messages = std::mem::take(&mut canister.queue);
-        let messages = messages.into_iter().map(|message| Arc::unwrap_or_clone(message).into_inner()).collect();
-        (canister.queue_bytes, canister.heartbeat_waits) = (0, false);
-        if let Some(turn) = canister.turn.take() {
-            self.ready.remove(&(turn, *id));
-        }
-        messages
     }
 
     /// Canisters whose timer was due at `now` when the last block ended, earliest first.
@@ -417,10 +344,10 @@ impl State {
     }
 }
 
-/// Under which timer and whether for heartbeats a canister is indexed: only while it runs and has code.
+/// Under which timer and whether for heartbeats a canister is indexed: only while it runs, has code and is not paused.
 fn indexed_as(canister: &Canister) -> (Option<UnixNanos>, bool) {
-    match (&canister.code, &canister.status) {
-        (Some(code), RunStatus::Running) => (canister.global_timer, code.has_hook("canister_heartbeat")),
+    match (&canister.code, &canister.status, &canister.paused) {
+        (Some(code), RunStatus::Running, None) => (canister.global_timer, code.has_hook("canister_heartbeat")),
         _ => (None, false),
     }
 }

@@ -56,8 +56,12 @@ pub const READ_STATE_LABELS_MAX: usize = 127;
 /// Bytes of a method name.
 pub const METHOD_NAME_BYTES_MAX: usize = 20_000;
 
-/// Instructions of one update, callback, timer or heartbeat. No slicing over rounds yet, so it also bounds a block's time (about 2.5 s).
-pub const UPDATE_INSTRUCTIONS_MAX: u64 = 5_000_000_000;
+/// Instructions of one update, callback, timer or heartbeat: as on the Internet Computer, about 20 s of work here.
+pub const UPDATE_INSTRUCTIONS_MAX: u64 = 40_000_000_000;
+/// Instructions of one message in one round (about 0.5 s); what needs more goes on in the next, so that a block stays short.
+pub const SLICE_INSTRUCTIONS: u64 = 1_000_000_000;
+/// Paused messages that take turns with their slices; the others wait. Bounds the runs that a replica keeps, each up to a heap.
+pub const PAUSED_ACTIVE_MAX: usize = 4;
 /// Instructions of the cleanup after a callback that trapped; set aside together with the callback's own.
 pub const CLEANUP_INSTRUCTIONS_MAX: u64 = 500_000_000;
 /// Calls that all canisters of one composite query make together.

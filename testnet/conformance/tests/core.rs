@@ -9,7 +9,7 @@ use mains_engine::WasmtimeEngine;
 use mains_execution::{Block, Call, QueryCall, execute, query};
 use mains_ledger::{Account, Resource};
 use mains_state::{Genesis, GenesisNode, IngressStatus, NetworkKind, State, genesis::ChainKeyOrigin};
-use mains_types::{Cycles, Digest32, ErrorCode, Reject, RejectCode, RequestId, UnixNanos};
+use mains_types::{Cycles, Digest32, ErrorCode, Reject, RejectCode, RequestId, UnixNanos, limits};
 use serde::Deserialize;
 
 const COUNTER_RUST: &[u8] = include_bytes!("../../../sdk/examples/prebuilt/counter-rust.wasm");
@@ -99,7 +99,7 @@ impl Subnet {
         let call = self.request(canister, method, argument);
         let id = call.request_id;
         self.block(1, vec![call]);
-        for _ in 0..10 {
+        for _ in 0..60 {
             match self.state().ingress_status(&id) {
                 Some(IngressStatus::Replied(reply)) => return Ok(reply.to_vec()),
                 Some(IngressStatus::Rejected(reject)) => return Err(reject.clone()),
@@ -278,7 +278,7 @@ fn what_runs_without_end_is_stopped_charged_and_undone() {
     assert_eq!(code(&mut subnet, "recurse_forever"), Some(ErrorCode::CanisterTrapped));
     code(&mut subnet, "allocate_forever").expect("a code");
     assert_eq!(subnet.nat(probe, "inc"), 2);
-    assert!(subnet.state().ledger.meter(&probe, Resource::Instructions) > 5_000_000_000);
+    assert!(subnet.state().ledger.meter(&probe, Resource::Instructions) > u128::from(limits::UPDATE_INSTRUCTIONS_MAX));
 
     assert_eq!(code(&mut subnet, "trap_before_await"), Some(ErrorCode::CanisterCalledTrap));
     assert_eq!(subnet.ask(probe, "get"), 2);

@@ -101,7 +101,7 @@ impl Running<'_> {
     fn step(&mut self, mode: Mode, entry: &Entry, argument: &[u8], instructions: u64) -> u64 {
         let commit = mode != Mode::Query;
         let mut inputs = Inputs::new(mode, Arc::new(self.record()), Arc::new(subnet()), UnixNanos(1_000));
-        inputs.argument = argument.to_vec();
+        inputs.argument = argument.to_vec().into();
         inputs.instruction_limit = instructions;
         inputs.stable = self.code.stable.clone();
         inputs.stable_pages = self.code.stable_pages;

@@ -1,7 +1,7 @@
 //! The pass over one function.
 //!
 //! ```text
-//! gas := $gas - first charge; stop if negative        (gas is a local, $gas and $stack are globals)
+//! gas := $gas - first charge; passed(gas) if gas < $mark   (gas is a local, $gas, $mark and $stack are globals)
 //! floor := gas rounded down to a slice                (only if there is a loop)
 //! $stack := $stack - frame; stop if negative
 //! block                                               the original function; `return` leaves this block
@@ -34,6 +34,8 @@ const OPERATORS_PER_SLOT: i64 = 64;
 pub(super) struct Names {
     /// The gas global.
     pub(super) gas: u32,
+    /// The mark global.
+    pub(super) mark: u32,
     /// The stack global.
     pub(super) stack: u32,
     /// The first of the [`helpers`].
@@ -108,11 +110,12 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn prologue(&mut self, block: BlockType) {
-        let Names { gas, stack, .. } = *self.names;
+        let Names { gas, mark, stack, helpers: first_helper, .. } = *self.names;
         let first = self.analysis.charges.first().map_or(0, |charge| charge.instructions);
         let mut sink = self.function.instructions();
-        sink.global_get(gas).i64_const(first).i64_sub().local_tee(self.gas).i64_const(0).i64_lt_s();
-        sink.if_(BlockType::Empty).local_get(self.gas).global_set(gas).unreachable().end();
+        sink.global_get(gas).i64_const(first).i64_sub().local_tee(self.gas);
+        sink.global_get(mark).i64_lt_s().if_(BlockType::Empty);
+        sink.local_get(self.gas).call(first_helper + helpers::PASSED).drop().end();
         if self.analysis.loops {
             sink.local_get(self.gas).i64_const(-helpers::SLICE_INSTRUCTIONS).i64_and().local_set(self.floor);
         }

@@ -9,8 +9,9 @@ pub(super) const BULK_64: u32 = 1;
 pub(super) const GROW_32: u32 = 2;
 pub(super) const GROW_64: u32 = 3;
 pub(super) const SLICE: u32 = 4;
+pub(super) const PASSED: u32 = 5;
 /// Whether they take and give an `i64` rather than an `i32`.
-pub(super) const WIDE: [bool; 5] = [false, true, false, true, true];
+pub(super) const WIDE: [bool; 6] = [false, true, false, true, true, true];
 
 /// Instructions that a loop may use before it must write its count back: what a trap inside a loop can leave uncharged.
 pub(super) const SLICE_INSTRUCTIONS: i64 = 1 << 17;
@@ -19,9 +20,24 @@ const LENGTH_MAX: i64 = 1 << 40;
 /// More Wasm pages than memory can ever have: asking for more is refused and costs no more.
 const GROW_PAGES_MAX: i64 = 1 << 16;
 
-/// The helpers' bodies; `gas` is the index of the gas global.
-pub(super) fn bodies(gas: u32) -> [Function; 5] {
-    [bulk(gas, false), bulk(gas, true), grow(gas, false), grow(gas, true), slice(gas)]
+/// What the helpers refer to, by index.
+pub(super) struct Names {
+    /// The gas global.
+    pub(super) gas: u32,
+    /// The mark global.
+    pub(super) mark: u32,
+    /// The table with the hook.
+    pub(super) hook: u32,
+    /// The hook's type.
+    pub(super) hook_type: u32,
+    /// The first helper.
+    pub(super) helpers: u32,
+}
+
+/// The helpers' bodies.
+pub(super) fn bodies(names: &Names) -> [Function; 6] {
+    let gas = names.gas;
+    [bulk(gas, false), bulk(gas, true), grow(gas, false), grow(gas, true), slice(names), passed(names)]
 }
 
 /// Charges the length of a bulk operation and gives it back.
@@ -63,12 +79,27 @@ fn grow(gas: u32, wide: bool) -> Function {
     function
 }
 
-/// Writes a loop's count back, stops if it is used up, and gives the count at which the next slice is over.
-fn slice(gas: u32) -> Function {
+/// Writes a loop's count back, stops or calls the hook if it passed zero or the mark, and gives the count at which the next
+/// slice is over.
+fn slice(names: &Names) -> Function {
     let mut function = Function::new([]);
     let mut sink = function.instructions();
-    sink.local_get(0).global_set(gas);
-    sink.local_get(0).i64_const(0).i64_lt_s().if_(BlockType::Empty).unreachable().end();
+    sink.local_get(0).global_set(names.gas);
+    sink.local_get(0).global_get(names.mark).i64_lt_s().if_(BlockType::Empty);
+    sink.local_get(0).call(names.helpers + PASSED).drop().end();
     sink.local_get(0).i64_const(-SLICE_INSTRUCTIONS).i64_and().end();
+    function
+}
+
+/// Stops if the count is used up; calls the hook if the one that was written back is below the mark, which is never negative.
+/// Writes nothing back itself: what a run is charged must not depend on where its mark lies.
+fn passed(names: &Names) -> Function {
+    let mut function = Function::new([]);
+    let mut sink = function.instructions();
+    sink.local_get(0).i64_const(0).i64_lt_s().if_(BlockType::Empty);
+    sink.local_get(0).global_set(names.gas).unreachable().end();
+    sink.global_get(names.gas).global_get(names.mark).i64_lt_s().if_(BlockType::Empty);
+    sink.i32_const(0).call_indirect(names.hook, names.hook_type).end();
+    sink.local_get(0).end();
     function
 }

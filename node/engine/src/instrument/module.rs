@@ -1,7 +1,7 @@
 //! The pass over a module's sections.
 
 use super::{
-    GAS, Instrumented, MEMORY, STACK, START, TABLE, Unexpected,
+    GAS, HOOK, Instrumented, MARK, MEMORY, STACK, START, TABLE, Unexpected,
     body::{self, Names},
     global_export, helpers,
 };
@@ -175,25 +175,36 @@ pub(crate) fn instrument(wasm: &[u8]) -> Result<Instrumented, Unexpected> {
             _ => {}
         }
     }
-    let names = append(&mut sections, &types, memory64)?;
+    let (names, helpers) = append(&mut sections, &types, memory64)?;
     for (index, body) in (types.imported..).zip(&bodies) {
         sections.code.function(&body::rewrite(body, index, &types, &names)?);
     }
-    for helper in helpers::bodies(names.gas) {
+    for helper in helpers::bodies(&helpers) {
         sections.code.function(&helper);
     }
     Ok(Instrumented { wasm: sections.finish(), data, globals: mutable })
 }
 
-/// Appends our globals, types and functions, and tells their indices.
-fn append(sections: &mut Sections, types: &Types, memory64: bool) -> Result<Names, Unexpected> {
+/// Appends our globals, table, types and functions, and tells their indices.
+fn append(sections: &mut Sections, types: &Types, memory64: bool) -> Result<(Names, helpers::Names), Unexpected> {
     let gas = sections.globals.len();
-    for start in [0, STACK_SLOTS_MAX] {
+    for start in [0, STACK_SLOTS_MAX, 0] {
         let ty = encode::GlobalType { val_type: encode::ValType::I64, mutable: true, shared: false };
         sections.globals.global(ty, &encode::ConstExpr::i64_const(start));
     }
     sections.exports.export(GAS, encode::ExportKind::Global, gas);
     sections.exports.export(STACK, encode::ExportKind::Global, gas + 1);
+    sections.exports.export(MARK, encode::ExportKind::Global, gas + 2);
+    let hook = sections.tables.len();
+    let element_type = encode::RefType::FUNCREF;
+    sections.tables.table(encode::TableType {
+        element_type,
+        table64: false,
+        minimum: 1,
+        maximum: Some(1),
+        shared: false,
+    });
+    sections.exports.export(HOOK, encode::ExportKind::Table, hook);
 
     let mut next_type = types.types.len() as u32;
     let helper_types = next_type;
@@ -201,6 +212,9 @@ fn append(sections: &mut Sections, types: &Types, memory64: bool) -> Result<Name
         sections.types.ty().function([ty], [ty]);
         next_type += 1;
     }
+    let hook_type = next_type;
+    sections.types.ty().function([], []);
+    next_type += 1;
     // A block with several results needs a type of its own.
     let mut result_types = BTreeMap::new();
     for ty in types.functions.iter().skip(types.imported as usize) {
@@ -215,13 +229,16 @@ fn append(sections: &mut Sections, types: &Types, memory64: bool) -> Result<Name
     for wide in helpers::WIDE {
         sections.functions.function(helper_types + u32::from(wide));
     }
-    Ok(Names {
+    let (mark, helpers) = (gas + 2, types.functions.len() as u32);
+    let names = Names {
         gas,
+        mark,
         stack: gas + 1,
-        helpers: types.functions.len() as u32,
+        helpers,
         result_types: types.functions.iter().map(|ty| result_types.get(ty).copied()).collect(),
         memory64,
-    })
+    };
+    Ok((names, helpers::Names { gas, mark, hook, hook_type, helpers }))
 }
 
 /// The value of a data segment's offset.
@@ -241,9 +258,7 @@ impl Sections {
             module.section(&self.imports);
         }
         module.section(&self.functions);
-        if !self.tables.is_empty() {
-            module.section(&self.tables);
-        }
+        module.section(&self.tables);
         if !self.memories.is_empty() {
             module.section(&self.memories);
         }

@@ -121,7 +121,7 @@ impl<'a> Canister<'a> {
             is_test: true,
         };
         let mut inputs = Inputs::new(mode, Arc::new(record), Arc::new(subnet), UnixNanos(1_000));
-        inputs.argument = argument.to_vec();
+        inputs.argument = argument.to_vec().into();
         inputs.instruction_limit = self.instructions;
         let api = SystemApi::new(inputs);
         let instructions = self.instructions;

@@ -74,7 +74,7 @@ pub struct Inputs {
     /// The method (only seen by `canister_inspect_message`).
     pub method: String,
     /// The argument, or in a reply callback the reply.
-    pub argument: Vec<u8>,
+    pub argument: Arc<Vec<u8>>,
     /// The reject that a reject callback handles.
     pub reject: Option<Reject>,
     /// When the caller stops waiting, if it made a best-effort call.
@@ -116,7 +116,7 @@ impl Inputs {
             time,
             caller: Principal::management_canister(),
             method: String::new(),
-            argument: Vec::new(),
+            argument: Arc::default(),
             reject: None,
             deadline: None,
             responded: false,

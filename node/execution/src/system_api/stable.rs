@@ -27,6 +27,11 @@ impl Overlay {
         Self { base, dirty: BTreeMap::new(), pages }
     }
 
+    /// The memory with nothing written.
+    pub(super) fn into_base(self) -> PageTree {
+        self.base
+    }
+
     /// The memory with everything written, and its size in Wasm pages.
     pub(super) fn into_tree(self) -> (PageTree, u64) {
         let mut tree = self.base;

@@ -26,7 +26,7 @@ fn inputs(mode: Mode) -> Inputs {
         is_test: true,
     };
     let mut inputs = Inputs::new(mode, Arc::new(canister()), Arc::new(subnet), UnixNanos(1_000));
-    inputs.argument = b"argument".to_vec();
+    inputs.argument = Arc::new(b"argument".to_vec());
     inputs.method = "method".into();
     inputs.certificate = Some(b"certificate".to_vec());
     inputs.balance = Cycles(1_000_000);
@@ -209,7 +209,7 @@ fn a_pointer_outside_the_heap_traps_also_when_its_end_overflows() {
     for (dst, size) in [(64, 1), (0, 65), (u64::MAX, 1), (u64::MAX, u64::MAX), (1, u64::MAX)] {
         let mut inputs = inputs(Mode::Update);
         inputs.instruction_limit = u64::MAX;
-        inputs.argument = vec![0; 100];
+        inputs.argument = Arc::new(vec![0; 100]);
         let mut api = SystemApi::new(inputs);
         let read = api.msg_arg_data_copy(&mut heap, dst, 0, size);
         assert!(matches!(read, Err(Trap::HeapOutOfBounds | Trap::Contract(_))), "{dst} {size} {read:?}");

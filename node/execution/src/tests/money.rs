@@ -1,7 +1,7 @@
 use super::network::{CREDIT, Network};
 use mains_ledger::{Account, Resource};
 use mains_state::IngressStatus;
-use mains_types::{Cycles, ErrorCode, RejectCode, UnixNanos};
+use mains_types::{Cycles, ErrorCode, RejectCode, UnixNanos, limits};
 
 #[test]
 fn a_canister_that_would_freeze_takes_no_calls() {
@@ -50,9 +50,13 @@ fn memory_grows_only_as_far_as_it_can_be_kept() {
 fn instructions_of_a_trap_and_of_an_endless_run_are_charged() {
     let mut network = Network::new(&[]);
     let id = network.install(0x100, "m", CREDIT);
-    let reject = network.run(id, "spin 900000000000;reply no").unwrap_err();
+    let call = network.call(1, id, "run", b"spin 900000000000;reply no");
+    let request = call.request_id;
+    network.block(vec![call]);
+    network.block_until_idle();
+    let reject = network.outcome(&request).unwrap_err();
     assert_eq!(reject.error_code, Some(ErrorCode::CanisterInstructionLimitExceeded));
-    assert_eq!(network.state().ledger.meter(&id, Resource::Instructions), 5_000_000_000);
+    assert_eq!(network.state().ledger.meter(&id, Resource::Instructions), u128::from(limits::UPDATE_INSTRUCTIONS_MAX));
 }
 
 #[test]

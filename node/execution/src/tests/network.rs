@@ -101,6 +101,17 @@ impl Network {
         self.state = Some(executed.state);
     }
 
+    /// Executes empty blocks until nothing waits to be run.
+    pub(super) fn block_until_idle(&mut self) {
+        for _ in 0..1_000 {
+            if !self.state().has_work() {
+                return;
+            }
+            self.block(vec![]);
+        }
+        panic!("it never ends");
+    }
+
     /// Calls `run` with a script as user 1 and returns what became of it after one block.
     pub(super) fn run(&mut self, canister: CanisterId, script: &str) -> Result<String, Reject> {
         let call = self.call(1, canister, "run", script.as_bytes());

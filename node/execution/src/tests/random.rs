@@ -23,7 +23,10 @@ fn script(dice: &mut Dice) -> String {
     for _ in 0..1 + dice.roll(4) {
         commands.push(match dice.roll(14) {
             0 | 1 => "inc".into(),
-            2 => format!("spin {}", dice.roll(900_000_000)),
+            2 => {
+                let most = 1 + 4_000_000_000 / (1 + dice.roll(20));
+                format!("spin {}", dice.roll(most))
+            }
             3 => format!("accept {}", dice.roll(5_000)),
             4 => format!("burn {}", dice.roll(5_000)),
             5 => format!("timer {}", (1_000 + dice.roll(60)) * UnixNanos::SECOND),

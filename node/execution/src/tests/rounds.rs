@@ -24,16 +24,13 @@ fn what_does_not_fit_in_a_round_waits_for_the_next_in_order() {
     let mut network = Network::new(&[]);
     let (a, b) = (network.install(0x100, "m", CREDIT), network.install(0x101, "m", CREDIT));
     let calls: Vec<_> = (0..6)
-        .map(|n| {
-            network.call(1, if n % 2 == 0 { a } else { b }, "run", format!("spin 1500000000;reply {n}").as_bytes())
-        })
+        .map(|n| network.call(1, if n % 2 == 0 { a } else { b }, "run", format!("spin 900000000;reply {n}").as_bytes()))
         .collect();
     let ids: Vec<_> = calls.iter().map(|call| call.request_id).collect();
     network.block(calls);
-    assert_eq!(network.outcome(&ids[1]).unwrap(), "1");
-    assert_eq!(network.state().ingress_status(&ids[2]), Some(&IngressStatus::Received));
+    assert_eq!(network.outcome(&ids[2]).unwrap(), "2");
+    assert_eq!(network.state().ingress_status(&ids[3]), Some(&IngressStatus::Received));
     assert!(network.state().has_work());
-    network.block(vec![]);
     network.block(vec![]);
     assert_eq!(network.outcome(&ids[5]).unwrap(), "5");
     let order: Vec<_> =

@@ -4,10 +4,11 @@ use crate::{
     Canister, Code, RunStatus, Settings, Snapshot,
     canister::{Change, LogRecord},
     message::{CallContext, Callback},
+    paused::{Beginning, Paused},
     snapshot::{Content, Global, HookStatus, Upload},
 };
 use imbl::{OrdMap, Vector};
-use mains_types::{CanisterId, Digest32, UnixNanos};
+use mains_types::{CanisterId, Cycles, Digest32, UnixNanos};
 use serde::Serialize;
 
 /// BLAKE3 over the postcard encoding.
@@ -46,6 +47,7 @@ pub(super) fn canister(canister: &Canister) -> Digest32 {
         changes_count,
         charged_until,
         turn,
+        paused,
     } = canister;
     of(&Summary {
         id,
@@ -72,7 +74,13 @@ pub(super) fn canister(canister: &Canister) -> Digest32 {
         changes_count: *changes_count,
         charged_until: *charged_until,
         turn: *turn,
+        paused: paused.as_ref().map(summarise_paused),
     })
+}
+
+fn summarise_paused(paused: &Paused) -> PausedSummary<'_> {
+    let Paused { work, beginning, reserved, slices, place, turn } = paused;
+    PausedSummary { work: work.digest(), beginning, reserved: *reserved, slices: *slices, place: *place, turn: *turn }
 }
 
 fn summarise(code: &Code) -> CodeSummary<'_> {
@@ -165,6 +173,17 @@ struct Summary<'a> {
     changes_count: u64,
     charged_until: UnixNanos,
     turn: Option<u64>,
+    paused: Option<PausedSummary<'a>>,
+}
+
+#[derive(Serialize)]
+struct PausedSummary<'a> {
+    work: Digest32,
+    beginning: &'a Beginning,
+    reserved: Cycles,
+    slices: u64,
+    place: Option<u64>,
+    turn: u64,
 }
 
 #[derive(Serialize)]

@@ -84,13 +84,15 @@ impl State {
             let (timer, has_heartbeat) = indexed_as(canister);
             check(id, canister).map_err(|what| inconsistent(id, what))?;
             self.ready.extend(canister.turn.map(|turn| (turn, *id)));
+            self.paused.extend(canister.paused.as_ref().and_then(|paused| Some((paused.place?, *id))));
             self.timers.extend(timer.map(|timer| (timer, *id)));
             self.heartbeats.extend(has_heartbeat.then_some(*id));
             let deadlines =
                 canister.callbacks.iter().filter_map(|(call, callback)| Some((callback.deadline?, *id, *call)));
             self.deadlines.extend(deadlines);
         }
-        let waiting = self.system_queue.iter().chain(self.random_queue.iter().map(|(_, message)| message));
+        let random = self.random_queue.iter().map(|(_, message)| message);
+        let waiting = self.system_queue.iter().chain(random).chain(self.put_off.iter().map(|(_, message)| message));
         if waiting.map(|message| message.bytes()).sum::<u64>() != self.system_queue_bytes {
             return Err(EncodingError::Inconsistent("bytes of the built-in canisters' queues".into()));
         }
@@ -104,7 +106,11 @@ impl State {
 fn check(id: &CanisterId, canister: &Canister) -> Result<(), &'static str> {
     let fits = [
         (*id == canister.id, "stands under another id"),
-        (canister.turn.is_some() != canister.queue.is_empty(), "its turn does not fit its queue"),
+        (
+            canister.turn.is_some() == (canister.paused.is_none() && !canister.queue.is_empty()),
+            "its turn does not fit its queue",
+        ),
+        (canister.paused.as_ref().is_none_or(|paused| paused.place.is_some()), "its paused message has no place"),
         (
             canister.queue.iter().map(|message| message.bytes()).sum::<u64>() == canister.queue_bytes,
             "bytes of its queue",

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    CallOrigin, Code, Continuation, GenesisNode, Heap, Section, Settings, Snapshot, SystemMessage, Task,
+    CallOrigin, Code, Continuation, GenesisNode, Heap, Message, Section, Settings, Snapshot, SystemMessage, Task,
     genesis::ChainKeyOrigin,
     snapshot::{Content, Global, Upload},
 };

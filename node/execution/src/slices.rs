@@ -1,0 +1,81 @@
+//! Messages that need more than one round: each has a slice of instructions in every round in which it gets its turn.
+//!
+//! What a message does is a function of the state when it began. So the replicated state keeps only its beginning and a count
+//! of slices, and asks the host in every round for the result within so many slices. A message that needs N instructions
+//! ends with slice number N / slice, rounded up, whether the host went on where it stopped or began anew.
+
+use crate::{
+    callbacks,
+    charges::{self, Budget},
+    execute::Round,
+    run,
+};
+use mains_state::{Beginning, CallOrigin, Hashed, IngressStatus, Paused, RunName, Work};
+use mains_types::{CanisterId, limits};
+use std::sync::Arc;
+
+/// How far a message has come.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    /// What it sees of the moment when it began.
+    pub(crate) beginning: Beginning,
+    /// The slice that it is in, from 1.
+    pub(crate) slices: u64,
+    /// Its place among paused messages, if it was paused before.
+    place: Option<u64>,
+}
+
+impl Progress {
+    /// Of a message that begins now, for which everything is set aside.
+    pub(crate) fn begin(round: &Round<'_>, id: &CanisterId) -> Self {
+        let (state, number) = (&round.state, round.messages as u64);
+        let beginning = Beginning {
+            name: RunName { round: round.name, number },
+            time: state.time,
+            balance: state.ledger.canister_balance(id),
+            frozen: state.canister(id).map(|canister| charges::freezing_limit(state, canister)).unwrap_or_default(),
+        };
+        Self { beginning, slices: 1, place: None }
+    }
+
+    /// Instructions that it may have used by the end of this slice.
+    pub(crate) fn allowance(&self) -> u64 {
+        self.slices.saturating_mul(limits::SLICE_INSTRUCTIONS)
+    }
+
+    /// Whether this is its first slice.
+    pub(crate) fn is_first(&self) -> bool {
+        self.slices == 1
+    }
+}
+
+/// Keeps a message whose slice is used up for the next round.
+pub(crate) fn pause(round: &mut Round<'_>, id: &CanisterId, work: Work, budget: Budget, progress: &Progress) {
+    if let Work::Call { origin: CallOrigin::Ingress { request_id, .. }, .. } = &work {
+        round.state.set_ingress_status(request_id, IngressStatus::Processing);
+    }
+    let Progress { beginning, slices, place } = progress.clone();
+    let (work, reserved) = (Arc::new(Hashed::new(work)), budget.keep());
+    round.state.pause(id, Paused { work, beginning, reserved, slices, place, turn: 0 });
+}
+
+/// Gives one paused message its next slice.
+pub(crate) fn next(round: &mut Round<'_>) {
+    let Some((id, paused)) = round.state.resume() else { return };
+    let Paused { work, beginning, reserved, slices, place, .. } = paused;
+    let (budget, progress) = (Budget::set_aside(&id, reserved), Progress { beginning, slices: slices + 1, place });
+    match Arc::unwrap_or_clone(work).into_inner() {
+        Work::Call { origin, export, argument, cycles } => {
+            let job = run::job_of_call(&origin, export, argument, cycles);
+            run::begin(round, &id, origin, job, budget, &progress);
+        }
+        Work::Callback { callback, response, cost } => {
+            callbacks::begin(round, &id, callback, response, budget, cost, &progress);
+        }
+    }
+    if round.state.canister(&id).is_none_or(|canister| canister.paused.is_none()) {
+        round.state.unpause(&id);
+        run::stop_if_drained(&mut round.state, &id);
+    }
+    round.messages += 1;
+}

@@ -1,0 +1,155 @@
+//! Whose turn it is: canisters with messages, paused messages, calls to built-in canisters.
+
+use super::State;
+use crate::{
+    Message, Paused,
+    message::{Hashed, SystemMessage},
+};
+use mains_types::{CanisterId, Height, limits};
+use std::sync::Arc;
+
+impl State {
+    /// Puts a message at the end of a canister's queue and the canister in line. False and no change if it does not exist.
+    pub fn enqueue(&mut self, id: &CanisterId, message: Message) -> bool {
+        let Some(canister) = self.canister_mut(id) else { return false };
+        canister.queue_bytes += message.bytes();
+        canister.queue.push_back(Arc::new(Hashed::new(message)));
+        self.line_up(id);
+        true
+    }
+
+    /// Puts a message before all others of a canister's queue and the canister in line. Does nothing if it does not exist.
+    pub fn enqueue_first(&mut self, id: &CanisterId, message: Message) {
+        let Some(canister) = self.canister_mut(id) else { return };
+        canister.queue_bytes += message.bytes();
+        canister.queue.push_front(Arc::new(Hashed::new(message)));
+        self.line_up(id);
+    }
+
+    /// Puts a canister at the end of the line if it has messages, is not paused and does not stand there yet.
+    fn line_up(&mut self, id: &CanisterId) {
+        let turn = self.next_turn;
+        let waits = |canister: &crate::Canister| {
+            canister.turn.is_none() && canister.paused.is_none() && !canister.queue.is_empty()
+        };
+        if let Some(canister) =
+            self.canisters.get(id).is_some_and(|canister| waits(canister)).then(|| self.canister_mut(id)).flatten()
+        {
+            canister.turn = Some(turn);
+            self.ready.insert((turn, *id));
+            self.next_turn += 1;
+        }
+    }
+
+    /// Takes the oldest message of the canister whose turn it is; the canister goes to the end of the line if it has more.
+    pub fn dequeue(&mut self) -> Option<(CanisterId, Message)> {
+        let (turn, id) = self.ready.remove_min()?;
+        let canister = self.canister_mut(&id).expect("a canister in line exists");
+        assert_eq!(canister.turn.take(), Some(turn), "a canister stands in line once");
+        let message = canister.queue.pop_front().expect("a canister in line has a message");
+        canister.queue_bytes -= message.bytes();
+        self.line_up(&id);
+        Some((id, Arc::unwrap_or_clone(message).into_inner()))
+    }
+
+    /// Keeps a canister's message for later rounds; until then it runs nothing else. Keeps its place if it has one.
+    ///
+    /// # Panics
+    /// If the canister does not exist.
+    pub fn pause(&mut self, id: &CanisterId, mut paused: Paused) {
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        let place = *paused.place.get_or_insert(turn);
+        paused.turn = turn;
+        let canister = self.canister_mut(id).expect("it has just run");
+        canister.paused = Some(paused);
+        let stood = canister.turn.take();
+        if let Some(turn) = stood {
+            self.ready.remove(&(turn, *id));
+        }
+        self.paused.insert((place, *id));
+    }
+
+    /// Takes the paused message that has waited longest for its next slice, among those that began first. The caller runs it and
+    /// then calls [`State::pause`] or [`State::unpause`].
+    pub fn resume(&mut self) -> Option<(CanisterId, Paused)> {
+        let active = self.paused.iter().take(limits::PAUSED_ACTIVE_MAX);
+        let turn_of =
+            |id| self.canisters.get(id).and_then(|canister| canister.paused.as_ref()).map(|paused| paused.turn);
+        let (place, id) = *active.min_by_key(|(_, id)| turn_of(id))?;
+        self.paused.remove(&(place, id));
+        let paused = self.canister_mut(&id).and_then(|canister| canister.paused.take());
+        Some((id, paused.expect("what is indexed exists")))
+    }
+
+    /// The canister's paused message has ended: it stands in line again, and calls about it that were put off go first in theirs.
+    pub fn unpause(&mut self, id: &CanisterId) {
+        self.line_up(id);
+        let (about, others) = self.put_off.iter().cloned().partition::<imbl::Vector<_>, _>(|(about, _)| about == id);
+        if !about.is_empty() {
+            let mut queue: imbl::Vector<_> = about.into_iter().map(|(_, message)| message).collect();
+            queue.append(std::mem::take(&mut self.system_queue));
+            (self.put_off, self.system_queue) = (others, queue);
+        }
+    }
+
+    /// Puts off a call about a canister that is paused until it is not.
+    pub fn put_off(&mut self, about: CanisterId, message: SystemMessage) {
+        self.system_queue_bytes += message.bytes();
+        self.put_off.push_back((about, Arc::new(Hashed::new(message))));
+    }
+
+    /// Whether something waits to be run.
+    pub fn has_work(&self) -> bool {
+        let waits_for_turn = !self.ready.is_empty() || !self.paused.is_empty();
+        waits_for_turn || !self.system_queue.is_empty() || !self.random_queue.is_empty()
+    }
+
+    /// Puts a call at the end of the queue of the built-in canisters.
+    pub fn enqueue_system(&mut self, message: SystemMessage) {
+        self.system_queue_bytes += message.bytes();
+        self.system_queue.push_back(Arc::new(Hashed::new(message)));
+    }
+
+    /// Takes the oldest call to a built-in canister.
+    pub fn dequeue_system(&mut self) -> Option<SystemMessage> {
+        let message = self.system_queue.pop_front()?;
+        self.system_queue_bytes -= message.bytes();
+        Some(Arc::unwrap_or_clone(message).into_inner())
+    }
+
+    /// Whether the queue of the built-in canisters takes no more calls.
+    pub fn is_system_queue_full(&self) -> bool {
+        self.system_queue.len() + self.random_queue.len() + self.put_off.len() >= limits::SYSTEM_QUEUE_MAX
+            || self.system_queue_bytes >= limits::SYSTEM_QUEUE_BYTES_MAX
+    }
+
+    /// Puts off a call that asks for random bytes until its height is certified.
+    pub fn enqueue_random(&mut self, message: SystemMessage) {
+        self.system_queue_bytes += message.bytes();
+        self.random_queue.push_back((self.height, Arc::new(Hashed::new(message))));
+    }
+
+    /// Takes the oldest call that asked for random bytes at a height up to `certified`.
+    pub fn dequeue_random(&mut self, certified: Height) -> Option<SystemMessage> {
+        let (asked, _) = self.random_queue.front()?;
+        if *asked > certified {
+            return None;
+        }
+        let (_, message) = self.random_queue.pop_front()?;
+        self.system_queue_bytes -= message.bytes();
+        Some(Arc::unwrap_or_clone(message).into_inner())
+    }
+
+    /// Takes all messages out of a canister's queue, for whoever answers them.
+    pub fn drain_queue(&mut self, id: &CanisterId) -> Vec<Message> {
+        let Some(canister) = self.canister_mut(id) else { return Vec::new() };
+        let messages = std::mem::take(&mut canister.queue);
+        let messages = messages.into_iter().map(|message| Arc::unwrap_or_clone(message).into_inner()).collect();
+        (canister.queue_bytes, canister.heartbeat_waits) = (0, false);
+        if let Some(turn) = canister.turn.take() {
+            self.ready.remove(&(turn, *id));
+        }
+        messages
+    }
+}
