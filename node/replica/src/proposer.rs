@@ -72,11 +72,8 @@ impl<E: Clock> Proposer<E> {
                 self.context.sleep(GATHER).await;
                 return;
             }
-            // Queued messages or a due timer need a block as much as a client does.
-            let due = self
-                .inner
-                .latest_executed(parent.height())
-                .and_then(|state| if state.has_work() { Some(now) } else { state.next_timer() });
+            // Queued messages, a due timer or a heartbeat need a block as much as a client does.
+            let due = self.inner.latest_executed(parent.height()).and_then(|state| mains_execution::due_at(&state));
             if !full && due.is_some_and(|due| due <= now) {
                 return;
             }
