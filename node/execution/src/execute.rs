@@ -16,6 +16,8 @@ pub struct Block {
     pub digest: Digest32,
     /// Who proposed it.
     pub proposer: NodeId,
+    /// Who led views since the block before it that ended without a block in the chain, and how many.
+    pub failed: Vec<(NodeId, u64)>,
     /// The newest height whose certificate is in the chain up to this block.
     pub certified: Height,
     /// The beacon's value that this certificate made: what random bytes are made of.
@@ -98,6 +100,10 @@ pub fn execute(engine: &dyn Engine, state: State, block: &Block) -> Executed {
     charges::settle_some(&mut round.state);
 
     let mut state = round.state;
+    state.metrics.count_block(block.time, block.proposer, &block.failed);
+    state.metrics.messages += round.messages as u64;
+    let instructions = round.instructions.saturating_add(round.system_instructions);
+    state.metrics.instructions = state.metrics.instructions.saturating_add(instructions);
     let root = state.seal(block.height, block.time, block.digest);
     if let Err(broken) = state.ledger.check() {
         panic!("the ledger does not add up at height {}: {broken}", block.height);

@@ -16,16 +16,17 @@ pub(crate) mod refusal;
 pub(crate) mod settings;
 mod snapshots;
 mod status;
+mod subnet;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use methods::{claimed_version, pays, work_max};
 pub use methods::{ingress_target, inspect};
-pub(crate) use methods::{pays, work_max};
 
 use crate::calls::{Outcome, SystemCall};
 use mains_state::{CallOrigin, State};
 use mains_types::{Principal, Reject};
-use methods::{Callers, Method};
+use methods::Method;
 
 /// Answers a call.
 pub(crate) fn call(call: &mut SystemCall<'_>) -> Outcome {
@@ -53,9 +54,7 @@ pub(crate) fn query(state: &State, sender: Principal, method: &str, argument: &[
 fn dispatch(call: &mut SystemCall<'_>) -> Result<Option<Vec<u8>>, Reject> {
     let method = Method::parse(call.method)?;
     let is_client = matches!(call.origin, CallOrigin::Ingress { .. });
-    if is_client && method.callers() != Callers::All {
-        return Err(refusal::canisters_only(call.method));
-    }
+    method.admit(call.method, is_client)?;
     let (sender, argument) = (call.sender, call.argument);
     let reply = match method {
         Method::CreateCanister => lifecycle::create_canister(call)?,
@@ -77,7 +76,10 @@ fn dispatch(call: &mut SystemCall<'_>) -> Result<Option<Vec<u8>>, Reject> {
         Method::CanisterInfo => status::canister_info(call.state, argument)?,
         Method::CanisterMetadata => status::canister_metadata(call.state, &sender, argument)?,
         Method::CanisterMetrics => status::canister_metrics(call.state, &sender, argument)?,
-        Method::FetchCanisterLogs => status::fetch_canister_logs(call.state, &sender, argument)?,
+        Method::FetchCanisterLogs => return Err(refusal::queries_only(call.method)),
+        Method::NodeMetricsHistory => subnet::node_metrics_history(call.state, argument)?,
+        Method::SubnetInfo => subnet::subnet_info(call.state, argument)?,
+        Method::SubnetMetrics => subnet::subnet_metrics(call.state, argument)?,
         Method::TakeCanisterSnapshot => snapshots::take_canister_snapshot(call)?,
         Method::LoadCanisterSnapshot => snapshots::load_canister_snapshot(call)?,
         Method::ListCanisterSnapshots => snapshots::list_canister_snapshots(call)?,

@@ -90,7 +90,7 @@ impl Evaluation<'_> {
             return management::query(self.state, ask.sender, &ask.method, &ask.argument);
         }
         if is_built_in(self.state, &id) {
-            return system_canisters::query(self.state, ask.sender, &id, &ask.method, &ask.argument);
+            return system_canisters::query(self.state, certificate.as_deref(), &id, &ask.method, &ask.argument);
         }
         if self.stack.contains(&id) {
             return Err(rejects::composite_loop(&id));

@@ -23,6 +23,9 @@ pub fn authorize(
         }
         let labels: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
         match labels.as_slice() {
+            [b"subnet", _, b"metrics", ..] if effective_canister.is_some() => {
+                return Err(forbidden("the metrics of a subnet are read at the subnet's endpoint"));
+            }
             [b"time"] | [b"subnet" | b"canister_ranges" | b"mains", ..] => {}
             [b"request_status", id, ..] => {
                 if request.is_some_and(|first| first != *id) {
@@ -67,7 +70,13 @@ fn authorize_canister(
         return Err(forbidden(format!("canister {id} is not the canister of this endpoint")));
     }
     match rest {
-        [b"module_hash" | b"controllers" | b"certified_data"] => Ok(()),
+        [
+            b"module_hash"
+            | b"controllers"
+            | b"certified_data"
+            | b"canister_creation_timestamp"
+            | b"last_install_timestamp",
+        ] => Ok(()),
         [b"metadata", name] => {
             let Some(canister) = state.canister(&id) else { return Ok(()) };
             let name = std::str::from_utf8(name).map_err(|_| forbidden("a section's name is UTF-8"))?;
@@ -79,7 +88,9 @@ fn authorize_canister(
             }
         }
         _ => {
-            Err(forbidden(format!("of canister {id} only module_hash, controllers, certified_data and metadata/NAME")))
+            let leaves =
+                "module_hash, controllers, certified_data, canister_creation_timestamp, last_install_timestamp";
+            Err(forbidden(format!("of canister {id} only {leaves} and metadata/NAME")))
         }
     }
 }

@@ -4,6 +4,8 @@
 //! They have no code and no memory of their own: balances are member accounts of the ledger, the rest is in
 //! [`mains_state::Tokens`]. Spec: `specs/interface.md`, "System canisters".
 
+mod allowances;
+mod blocks;
 mod cycles_ledger;
 mod icp_ledger;
 mod icrc;
@@ -11,63 +13,26 @@ mod minting;
 #[cfg(test)]
 mod tests;
 mod transactions;
+mod transfers;
 
 use crate::{
     calls::{Outcome, SystemCall},
     management::codec,
 };
-use mains_state::State;
-use mains_types::{
-    CanisterId, ErrorCode, Principal, Reject, RejectCode,
-    ids::{cycles_ledger_id, cycles_minting_id, icp_ledger_id},
-};
+use mains_state::{BuiltIn, State};
+use mains_types::{CanisterId, ErrorCode, Reject, RejectCode};
 
 /// What a canister answers with its Candid interface, by the convention that tools ask before they look for metadata.
 const INTERFACE_METHOD: &str = "__get_candid_interface_tmp_hack";
 
-/// The built-in canisters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum BuiltIn {
-    CyclesLedger,
-    CyclesMinting,
-    IcpLedger,
-}
-
-impl BuiltIn {
-    fn find(state: &State, id: &CanisterId) -> Option<Self> {
-        if *id == cycles_ledger_id() {
-            Some(Self::CyclesLedger)
-        } else if *id == cycles_minting_id() {
-            Some(Self::CyclesMinting)
-        } else if *id == icp_ledger_id() && state.subnet.is_test {
-            Some(Self::IcpLedger)
-        } else {
-            None
-        }
-    }
-
-    const fn interface(self) -> &'static str {
-        match self {
-            Self::CyclesLedger => include_str!("system_canisters/cycles_ledger.did"),
-            Self::CyclesMinting => include_str!("system_canisters/minting.did"),
-            Self::IcpLedger => include_str!("system_canisters/icp_ledger.did"),
-        }
-    }
-}
-
 /// Whether a canister is built in on this network.
 pub fn is_built_in(state: &State, canister: &CanisterId) -> bool {
-    BuiltIn::find(state, canister).is_some()
-}
-
-/// The Candid interface of a built-in canister, as its `candid:service` metadata would be.
-pub fn interface(state: &State, canister: &CanisterId) -> Option<&'static str> {
-    BuiltIn::find(state, canister).map(BuiltIn::interface)
+    BuiltIn::find(&state.subnet, canister).is_some()
 }
 
 /// Answers a call. Query methods are answered here too.
 pub(crate) fn call(call: &mut SystemCall<'_>) -> Outcome {
-    let answer = match BuiltIn::find(call.state, &call.callee) {
+    let answer = match BuiltIn::find(&call.state.subnet, &call.callee) {
         Some(BuiltIn::CyclesLedger) => cycles_ledger::call(call),
         Some(BuiltIn::CyclesMinting) => minting::call(call),
         Some(BuiltIn::IcpLedger) => icp_ledger::call(call),
@@ -75,7 +40,7 @@ pub(crate) fn call(call: &mut SystemCall<'_>) -> Outcome {
     };
     let answer = match answer {
         Some(answer) => answer,
-        None => query(call.state, call.sender, &call.callee, call.method, call.argument),
+        None => query(call.state, None, &call.callee, call.method, call.argument),
     };
     match answer {
         Ok(reply) => Outcome::Reply(reply),
@@ -83,21 +48,21 @@ pub(crate) fn call(call: &mut SystemCall<'_>) -> Outcome {
     }
 }
 
-/// Answers a call that was made as a query.
+/// Answers a call that was made as a query. `certificate` proves what the canister certifies, if there is one.
 ///
 /// # Errors
 /// No such method, or the argument does not decode.
 pub(crate) fn query(
     state: &State,
-    _sender: Principal,
+    certificate: Option<&[u8]>,
     canister: &CanisterId,
     method: &str,
     argument: &[u8],
 ) -> Result<Vec<u8>, Reject> {
-    let answer = match BuiltIn::find(state, canister) {
+    let answer = match BuiltIn::find(&state.subnet, canister) {
         Some(built_in) if method == INTERFACE_METHOD => Some(Ok(codec::encode(&built_in.interface()))),
-        Some(BuiltIn::CyclesLedger) => cycles_ledger::query(state, method, argument),
-        Some(BuiltIn::CyclesMinting) => minting::query(state, method),
+        Some(BuiltIn::CyclesLedger) => cycles_ledger::query(state, certificate, method, argument),
+        Some(BuiltIn::CyclesMinting) => minting::query(state, method, argument),
         Some(BuiltIn::IcpLedger) => icp_ledger::query(state, method, argument),
         None => None,
     };

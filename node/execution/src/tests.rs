@@ -2,7 +2,6 @@
 
 mod calls;
 mod host;
-mod low_memory;
 mod money;
 mod network;
 mod random;

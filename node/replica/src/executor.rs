@@ -198,6 +198,7 @@ fn decode(inner: &Inner, block: &Block) -> mains_execution::Block {
         time: block.time(),
         digest: block.digest_bytes(),
         proposer: block.proposer(),
+        failed: Vec::new(),
         certified: block.certified(),
         randomness: block.randomness(),
         calls,

@@ -3,17 +3,20 @@
 //! Cheap to clone (persistent maps, shared pages): queries read one height while the next executes. Nothing here
 //! reads a clock, a socket or a disk; everything iterated is ordered. Spec: `specs/state.md`.
 
+pub mod built_in;
 pub mod canister;
 pub mod checkpoint;
 pub mod genesis;
 pub mod ingress;
 pub mod memory;
 pub mod message;
+pub mod metrics;
 pub mod paused;
 pub mod snapshot;
 pub mod state;
 pub mod tokens;
 
+pub use built_in::BuiltIn;
 pub use canister::{
     Canister, Change, ChangeKind, Code, Exports, LogRecord, LogVisibility, RunStatus, Section, Settings,
 };
@@ -22,6 +25,7 @@ pub use genesis::{Genesis, GenesisNode, NetworkKind};
 pub use ingress::{IngressEntry, IngressHistory, IngressStatus};
 pub use memory::{Heap, PAGE_BYTES, PageTree};
 pub use message::{CallContext, CallOrigin, Callback, Continuation, Hashed, Message, Response, SystemMessage, Task};
+pub use metrics::Metrics;
 pub use paused::{Beginning, Paused, RunName, Work};
 pub use snapshot::Snapshot;
 pub use state::{EncodingError, State, Subnet};

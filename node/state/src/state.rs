@@ -7,17 +7,20 @@ mod certified;
 mod digest;
 mod encoding;
 mod scheduling;
+mod subnet;
 #[cfg(test)]
 mod tests;
 
-pub use certified::{CANISTER_RANGES, leb128};
+pub use certified::leb128;
 pub(crate) use digest::of as digest_of;
 pub use encoding::EncodingError;
+pub use subnet::CANISTER_RANGES;
 
 use crate::{
     Callback, Canister, Genesis, IngressHistory, IngressStatus, NetworkKind, RunStatus,
     ingress::IngressEntry,
     message::{Hashed, SystemMessage},
+    metrics::Metrics,
     tokens::Tokens,
 };
 use imbl::{OrdMap, OrdSet, Vector};
@@ -87,6 +90,8 @@ pub struct State {
     pub ledger: Ledger,
     /// What the built-in token ledgers keep beside balances.
     pub tokens: Tokens,
+    /// What the subnet and its nodes did.
+    pub metrics: Metrics,
     /// The next turn number.
     next_turn: u64,
     /// Calls to built-in canisters that wait, oldest first.
@@ -121,13 +126,27 @@ pub struct State {
     /// Best-effort calls by when they stop waiting, with caller and callback.
     #[serde(skip)]
     deadlines: OrdSet<(UnixNanos, CanisterId, u64)>,
+    /// Bytes of all canisters, as of the last seal.
+    #[serde(skip)]
+    canisters_bytes: u64,
+}
+
+/// What the indexes know about a canister.
+#[derive(Clone, Copy, Debug, Default)]
+struct Indexed {
+    /// Its timer, only while it runs and has code.
+    timer: Option<UnixNanos>,
+    /// Whether it has heartbeats, likewise.
+    has_heartbeat: bool,
+    /// Bytes of its storage.
+    bytes: u64,
 }
 
 /// What changed since the last seal.
 #[derive(Clone, Debug, Default)]
 struct Dirty {
-    /// Canisters with the timer and heartbeat under which they are indexed.
-    canisters: BTreeMap<CanisterId, (Option<UnixNanos>, bool)>,
+    /// Canisters with what they are indexed as.
+    canisters: BTreeMap<CanisterId, Indexed>,
     requests: BTreeSet<RequestId>,
 }
 
@@ -150,6 +169,7 @@ impl State {
             ingress: IngressHistory::default(),
             ledger,
             tokens: Tokens::default(),
+            metrics: Metrics::default(),
             next_turn: 0,
             system_queue: Vector::new(),
             system_queue_bytes: 0,
@@ -163,6 +183,7 @@ impl State {
             tree: mains_tree::Tree::new(),
             dirty: Dirty::default(),
             deadlines: OrdSet::new(),
+            canisters_bytes: 0,
         };
         state.plant();
         state.seal(Height::ZERO, genesis.time, [0; 32]);
@@ -188,7 +209,7 @@ impl State {
 
     /// Puts a new canister. The caller has taken care that its id is free.
     pub fn insert_canister(&mut self, canister: Canister) {
-        self.dirty.canisters.entry(canister.id).or_insert((None, false));
+        self.dirty.canisters.entry(canister.id).or_default();
         self.canisters.insert(canister.id, Arc::new(canister));
     }
 
@@ -326,28 +347,37 @@ impl State {
         self.insert_ingress(*id, entry);
     }
 
-    /// Brings the index of timers and heartbeats up to date for a canister.
-    fn reindex(&mut self, id: &CanisterId, (timer, has_heartbeat): (Option<UnixNanos>, bool)) {
-        if let Some(timer) = timer {
+    /// Bytes of all canisters' storage, as of the last seal.
+    pub fn canisters_bytes(&self) -> u64 {
+        self.canisters_bytes
+    }
+
+    /// Brings the indexes up to date for a canister that they knew as `before`.
+    fn reindex(&mut self, id: &CanisterId, before: Indexed) {
+        if let Some(timer) = before.timer {
             self.timers.remove(&(timer, *id));
         }
-        if has_heartbeat {
+        if before.has_heartbeat {
             self.heartbeats.remove(id);
         }
-        let (timer, has_heartbeat) = self.canister(id).map_or((None, false), indexed_as);
-        if let Some(timer) = timer {
+        let now = self.canister(id).map(indexed_as).unwrap_or_default();
+        if let Some(timer) = now.timer {
             self.timers.insert((timer, *id));
         }
-        if has_heartbeat {
+        if now.has_heartbeat {
             self.heartbeats.insert(*id);
         }
+        self.canisters_bytes = self.canisters_bytes.saturating_sub(before.bytes).saturating_add(now.bytes);
     }
 }
 
-/// Under which timer and whether for heartbeats a canister is indexed: only while it runs, has code and is not paused.
-fn indexed_as(canister: &Canister) -> (Option<UnixNanos>, bool) {
+/// What the indexes should know about a canister. One that is paused has neither timer nor heartbeat.
+fn indexed_as(canister: &Canister) -> Indexed {
+    let bytes = canister.memory_bytes();
     match (&canister.code, &canister.status, &canister.paused) {
-        (Some(code), RunStatus::Running, None) => (canister.global_timer, code.has_hook("canister_heartbeat")),
-        _ => (None, false),
+        (Some(code), RunStatus::Running, None) => {
+            Indexed { timer: canister.global_timer, has_heartbeat: code.has_hook("canister_heartbeat"), bytes }
+        }
+        _ => Indexed { bytes, ..Indexed::default() },
     }
 }

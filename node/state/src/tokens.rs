@@ -15,8 +15,18 @@ pub enum Table {
     Transactions,
     /// Balances of the test network's ICP ledger.
     Icp,
-    /// The number of the next ICP transaction.
+    /// The latest blocks of the test network's ICP ledger, and the number of the next one.
     IcpBlocks,
+    /// Who may spend how much of whose ICP.
+    IcpAllowances,
+    /// Transfers of ICP that were turned into cycles, with the answers, by block.
+    Notified,
+    /// The latest blocks of the cycles ledger, by index.
+    CyclesBlocks,
+    /// Where the cycles ledger's blocks begin and end, and the last one's hash.
+    CyclesTip,
+    /// What built-in canisters certify, by their ids.
+    CertifiedData,
 }
 
 impl Table {
@@ -26,6 +36,11 @@ impl Table {
             Self::Transactions => b"transactions",
             Self::Icp => b"icp",
             Self::IcpBlocks => b"icp_blocks",
+            Self::IcpAllowances => b"icp_allowances",
+            Self::Notified => b"notified",
+            Self::CyclesBlocks => b"cycles_blocks",
+            Self::CyclesTip => b"cycles_tip",
+            Self::CertifiedData => b"certified_data",
         }
     }
 }

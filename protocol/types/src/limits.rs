@@ -140,6 +140,8 @@ pub const SNAPSHOT_BASE_INSTRUCTIONS: u64 = 2_000_000;
 pub const SNAPSHOT_BYTES_PER_INSTRUCTION: u64 = 8;
 /// Instructions that taking or loading the largest snapshot costs.
 pub const SNAPSHOT_INSTRUCTIONS_MAX: u64 = 3_000_000_000;
+/// Blocks that a built-in token ledger keeps, about 500 bytes each; older ones are forgotten.
+pub const LEDGER_BLOCKS_MAX: u64 = 20_000;
 /// Bytes of log records kept per canister.
 pub const LOG_BYTES_MAX: usize = 4 << 10;
 /// Log records kept per canister, so that empty lines are bounded too.

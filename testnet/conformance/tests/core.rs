@@ -59,6 +59,7 @@ impl Subnet {
             time: state.time.saturating_add_nanos(seconds * UnixNanos::SECOND),
             digest: [1; 32],
             proposer: user(0),
+            failed: Vec::new(),
             certified: state.height,
             randomness: [height.get() as u8; 32],
             calls,

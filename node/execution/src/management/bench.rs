@@ -168,7 +168,7 @@ impl Bench {
         if callee == Principal::management_canister() {
             management::query(&self.state, sender, method, &codec(argument))
         } else {
-            system_canisters::query(&self.state, sender, &callee, method, &codec(argument))
+            system_canisters::query(&self.state, Some(b"certificate"), &callee, method, &codec(argument))
         }
     }
 

@@ -3,13 +3,14 @@
 use super::{chunks, codec, lifecycle, module, refusal};
 use crate::{
     calls::SystemCall,
+    charges,
     engine::{ModuleInfo, SectionVisibility},
     hooks::{Hook, run_hook},
     traps,
 };
 use ic_management_canister_types as ic;
 use mains_state::{Canister, ChangeKind, Code, Exports, Heap, PageTree, Section};
-use mains_types::{CanisterId, Digest32, Principal, Reject};
+use mains_types::{CanisterId, Cycles, Digest32, Principal, Reject};
 use std::sync::Arc;
 
 /// `install_code`.
@@ -54,6 +55,7 @@ fn install(
         (ic::CanisterInstallMode::Upgrade(_), None) => return Err(refusal::no_code(id)),
         _ => {}
     }
+    let bytes_before = draft.memory_bytes();
     let module = accept_module(call, uploaded)?;
     let mode = match mode {
         ic::CanisterInstallMode::Install => install_fresh(call, &mut draft, &module, argument).map(|()| "install"),
@@ -65,7 +67,11 @@ fn install(
     draft.version += 1;
     draft.installed_at = Some(call.state.time);
     draft.record_change(call.state.time, by, ChangeKind::Deployment(mode.into(), module.hash));
+    let has_grown = draft.memory_bytes() > bytes_before;
     call.state.replace_canister(draft);
+    if has_grown {
+        charges::require_liquid(call.state, id, Cycles::ZERO)?;
+    }
     Ok(codec::encode_nothing())
 }
 

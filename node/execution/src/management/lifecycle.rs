@@ -1,11 +1,14 @@
 //! From creation to deletion: settings, start and stop, cycles.
 
 use super::{codec, refusal, settings, status};
-use crate::calls::{self, SystemCall};
+use crate::{
+    calls::{self, SystemCall},
+    charges, rejects,
+};
 use ic_management_canister_types as ic;
 use mains_ledger::{Account, Resource};
 use mains_state::{CallOrigin, Canister, ChangeKind, Message, RunStatus, Settings, State};
-use mains_types::{CanisterId, Cycles, Principal, Reject, ids};
+use mains_types::{CanisterId, Cycles, Principal, Reject, ids, limits};
 use std::collections::BTreeSet;
 
 /// What `provisional_create_canister_with_cycles` gives if nothing is said: 100 credits, as on the Internet Computer.
@@ -34,6 +37,7 @@ pub(super) fn provisional_create(call: &mut SystemCall<'_>) -> Result<Vec<u8>, R
     let by = (call.sender, args.sender_canister_version);
     let canister_id = new_canister(call.state, by, given, args.specified_id)?;
     mint(call.state, &canister_id, amount)?;
+    require_allocations(call.state, &canister_id)?;
     Ok(codec::encode(&ic::CanisterIdRecord { canister_id }))
 }
 
@@ -60,7 +64,9 @@ pub(super) fn update_settings(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reje
     let (canister_id, given) = (args.canister_id, args.settings);
     let canister = controlled(call, &canister_id)?;
     let names_controllers = given.controllers.is_some();
+    let before = (canister.settings.compute_allocation, canister.settings.memory_allocation);
     let after = settings::apply(&canister.settings, given)?;
+    let asks_more = after.compute_allocation > before.0 || after.memory_allocation > before.1;
     let (time, by) = (call.state.time, (call.sender, args.sender_canister_version));
     let canister = find_mut(call.state, &canister_id)?;
     canister.settings = after;
@@ -68,6 +74,9 @@ pub(super) fn update_settings(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reje
     if names_controllers {
         let controllers = canister.settings.controllers.clone();
         canister.record_change(time, by, ChangeKind::Controllers(controllers));
+    }
+    if asks_more {
+        charges::require_liquid(call.state, &canister_id, Cycles::ZERO)?;
     }
     Ok(codec::encode_nothing())
 }
@@ -97,6 +106,9 @@ pub(super) fn stop_canister(call: &mut SystemCall<'_>) -> Result<Option<Vec<u8>>
     let canister = find_mut(call.state, &canister_id)?;
     match &mut canister.status {
         RunStatus::Stopped => return Ok(Some(codec::encode_nothing())),
+        RunStatus::Stopping(waiting) if waiting.len() >= limits::CANISTER_QUEUE_MAX => {
+            return Err(rejects::queue_full(&canister_id));
+        }
         RunStatus::Stopping(waiting) => waiting.push((origin, cycles)),
         RunStatus::Running => {
             canister.version += 1;
@@ -218,10 +230,20 @@ pub(crate) fn new_canister(
 pub(crate) fn charge_creation(state: &mut State, id: &CanisterId) -> Result<(), Reject> {
     let fee = state.ledger.tariff().cost(Resource::CanisterCreation, 1);
     let charged = state.ledger.charge(id, Resource::CanisterCreation, 1);
-    charged.map(drop).map_err(|_| {
+    charged.map_err(|_| {
         let balance = state.ledger.canister_balance(id);
         refusal::out_of_cycles(format!("Creating a canister costs {fee} cycles, {balance} were given."))
-    })
+    })?;
+    require_allocations(state, id)
+}
+
+/// Whether a new canister can pay for the allocations that its settings ask for without being frozen from the start.
+fn require_allocations(state: &State, id: &CanisterId) -> Result<(), Reject> {
+    let settings = &status::find(state, id)?.settings;
+    if settings.compute_allocation > 0 || settings.memory_allocation > 0 {
+        charges::require_liquid(state, id, Cycles::ZERO)?;
+    }
+    Ok(())
 }
 
 /// The canister, or the refusal that there is none, to be changed.
@@ -281,6 +303,9 @@ fn free_id(state: &State, id: CanisterId) -> Result<CanisterId, Reject> {
     }
     if state.canister(&id).is_some() {
         return Err(refusal::payload(format!("There is a canister {id} already.")));
+    }
+    if ids::canister_index(&id).is_some_and(|index| index < state.next_canister) {
+        return Err(refusal::payload(format!("There was a canister {id}; ids are not used again.")));
     }
     Ok(id)
 }

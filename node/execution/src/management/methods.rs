@@ -38,17 +38,20 @@ pub(crate) enum Method {
     ReadCanisterSnapshotData,
     UploadCanisterSnapshotMetadata,
     UploadCanisterSnapshotData,
+    NodeMetricsHistory,
+    SubnetInfo,
+    SubnetMetrics,
 }
 
 /// Who may call a method as an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Callers {
+enum Callers {
     /// Clients and canisters.
     All,
     /// Canisters.
     Canisters,
-    /// Nobody: it is a query, or canisters may call it in replicated mode.
-    CanistersAndQueries,
+    /// Nobody: it is a query.
+    Nobody,
 }
 
 impl Method {
@@ -86,19 +89,37 @@ impl Method {
             "read_canister_snapshot_data" => Self::ReadCanisterSnapshotData,
             "upload_canister_snapshot_metadata" => Self::UploadCanisterSnapshotMetadata,
             "upload_canister_snapshot_data" => Self::UploadCanisterSnapshotData,
+            "node_metrics_history" => Self::NodeMetricsHistory,
+            "subnet_info" => Self::SubnetInfo,
+            "subnet_metrics" => Self::SubnetMetrics,
             _ => return Err(not_offered(name)),
         })
     }
 
-    pub(crate) const fn callers(self) -> Callers {
+    const fn callers(self) -> Callers {
         match self {
             Self::CreateCanister
             | Self::CanisterInfo
             | Self::DepositCycles
             | Self::RawRand
-            | Self::CanisterMetadata => Callers::Canisters,
-            Self::FetchCanisterLogs => Callers::CanistersAndQueries,
+            | Self::CanisterMetadata
+            | Self::NodeMetricsHistory
+            | Self::SubnetInfo
+            | Self::SubnetMetrics => Callers::Canisters,
+            Self::FetchCanisterLogs => Callers::Nobody,
             _ => Callers::All,
+        }
+    }
+
+    /// Whether it may be called as an update, by a client or by a canister.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn admit(self, name: &str, is_client: bool) -> Result<(), Reject> {
+        match self.callers() {
+            Callers::Nobody => Err(refusal::queries_only(name)),
+            Callers::Canisters if is_client => Err(refusal::canisters_only(name)),
+            Callers::Canisters | Callers::All => Ok(()),
         }
     }
 
@@ -165,9 +186,7 @@ struct UploadTarget {
 /// No such method, not for clients, or the argument does not decode. A function of the arguments only.
 pub fn ingress_target(method: &str, argument: &[u8]) -> Result<Option<CanisterId>, Reject> {
     let known = Method::parse(method)?;
-    if known.callers() != Callers::All {
-        return Err(refusal::canisters_only(method));
-    }
+    known.admit(method, true)?;
     target(known, method, argument)
 }
 
@@ -191,6 +210,30 @@ pub fn inspect(state: &State, sender: &Principal, method: &str, argument: &[u8])
         _ => true,
     };
     if is_allowed { Ok(()) } else { Err(refusal::not_controller(&id, sender, method)) }
+}
+
+/// The version that a canister claims to have in a call's argument, if it does and the method asks.
+pub(crate) fn claimed_version(method: &str, argument: &[u8]) -> Option<u64> {
+    fn decode<T: CandidType + for<'de> Deserialize<'de>>(method: &str, argument: &[u8]) -> Option<T> {
+        codec::decode::<(T,)>(method, argument).ok().map(|(args,)| args)
+    }
+    match Method::parse(method).ok()? {
+        Method::CreateCanister => decode::<ic::CreateCanisterArgs>(method, argument)?.sender_canister_version,
+        Method::UpdateSettings => decode::<ic::UpdateSettingsArgs>(method, argument)?.sender_canister_version,
+        Method::InstallCode => decode::<ic::InstallCodeArgs>(method, argument)?.sender_canister_version,
+        Method::InstallChunkedCode => decode::<ic::InstallChunkedCodeArgs>(method, argument)?.sender_canister_version,
+        Method::UninstallCode => decode::<ic::UninstallCodeArgs>(method, argument)?.sender_canister_version,
+        Method::ProvisionalCreateCanisterWithCycles => {
+            decode::<ic::ProvisionalCreateCanisterWithCyclesArgs>(method, argument)?.sender_canister_version
+        }
+        Method::TakeCanisterSnapshot => {
+            decode::<ic::TakeCanisterSnapshotArgs>(method, argument)?.sender_canister_version
+        }
+        Method::LoadCanisterSnapshot => {
+            decode::<ic::LoadCanisterSnapshotArgs>(method, argument)?.sender_canister_version
+        }
+        _ => None,
+    }
 }
 
 /// Whether a canister pays for a call about it: those of its controllers, and of whoever it lets read its snapshots.
@@ -218,7 +261,11 @@ pub(crate) fn work_max(method: &str) -> Option<(u64, u64)> {
 
 fn target(known: Method, name: &str, argument: &[u8]) -> Result<Option<CanisterId>, Reject> {
     match known {
-        Method::CreateCanister | Method::RawRand => Ok(None),
+        Method::CreateCanister
+        | Method::RawRand
+        | Method::NodeMetricsHistory
+        | Method::SubnetInfo
+        | Method::SubnetMetrics => Ok(None),
         Method::ProvisionalCreateCanisterWithCycles => {
             let (ic::ProvisionalCreateCanisterWithCyclesArgs { .. },) = codec::decode(name, argument)?;
             Ok(None)
@@ -252,9 +299,8 @@ fn not_offered(name: &str) -> Reject {
         "ecdsa_public_key" | "sign_with_ecdsa" | "schnorr_public_key" | "sign_with_schnorr" | "vetkd_public_key"
         | "vetkd_derive_key" => "this network holds no threshold keys for canisters",
         "http_request" | "flexible_http_request" => "canisters cannot make HTTP requests yet",
-        "node_metrics_history" | "subnet_info" | "subnet_metrics" | "list_canisters" => {
-            "ask the network's own interface under /api/mains/v1"
-        }
+        "list_canisters" => "a subnet has no admins; its canisters are listed under /api/mains/v1/canisters",
+        "rename_canister" => "canisters keep their ids",
         name if name.starts_with("bitcoin_") => "this network does not follow Bitcoin",
         _ => return refusal::no_method("The management canister", name),
     };

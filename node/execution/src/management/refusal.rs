@@ -32,6 +32,12 @@ pub(crate) fn canisters_only(method: &str) -> Reject {
     Reject::new(RejectCode::CanisterReject, ErrorCode::InvalidManagementPayload, message)
 }
 
+/// The method can only be called as a query.
+pub(crate) fn queries_only(method: &str) -> Reject {
+    let message = format!("{method} can only be called as a query.");
+    Reject::new(RejectCode::CanisterReject, ErrorCode::InvalidManagementPayload, message)
+}
+
 /// The caller is no controller.
 pub(crate) fn not_controller(id: &CanisterId, caller: &Principal, method: &str) -> Reject {
     let message = format!("Only controllers of canister {id} can call {method}; {caller} is none.");

@@ -1,5 +1,7 @@
 //! The management canister from outside: candid in, candid out.
 
+mod offered;
+
 use super::bench::{Bench, CREDIT, LineEngine, alice, bob, codec, decode, reply};
 use super::{ingress_target, inspect};
 use crate::{calls::Outcome, engine::Engine};
@@ -537,4 +539,39 @@ fn what_is_not_offered_says_why() {
 fn the_line_engine_is_an_engine() {
     // Guards the bench itself: a word it does not know must not become a hook.
     assert!(LineEngine.module(b"initial prefix").unwrap().hooks.is_empty());
+}
+
+#[test]
+fn allocations_that_would_freeze_a_canister_are_refused() {
+    let mut bench = Bench::new();
+    let id = create(&mut bench);
+    let settings =
+        |percent: u8| ic::CanisterSettings { compute_allocation: Some(percent.into()), ..Default::default() };
+    let update = |percent| ic::UpdateSettingsArgs {
+        canister_id: id,
+        settings: settings(percent),
+        sender_canister_version: None,
+    };
+    // A percent for the freezing threshold of 30 days is about 8 credits on four nodes; it has ten.
+    assert_eq!(bench.refused(alice(), "update_settings", &update(2)).error_code, Some(ErrorCode::CanisterOutOfCycles));
+    bench.manage(alice(), "update_settings", &update(1));
+    bench.manage(alice(), "update_settings", &update(0));
+    let args = ic::ProvisionalCreateCanisterWithCyclesArgs {
+        amount: Some(Nat::from(CREDIT)),
+        settings: Some(settings(1)),
+        ..Default::default()
+    };
+    let reject = bench.refused(alice(), "provisional_create_canister_with_cycles", &args);
+    assert_eq!(reject.error_code, Some(ErrorCode::CanisterOutOfCycles));
+}
+
+#[test]
+fn a_deleted_canisters_id_is_not_used_again() {
+    let mut bench = Bench::new();
+    let id = create(&mut bench);
+    bench.manage(alice(), "stop_canister", &CanisterIdRecord { canister_id: id });
+    bench.manage(alice(), "delete_canister", &CanisterIdRecord { canister_id: id });
+    let args = ic::ProvisionalCreateCanisterWithCyclesArgs { specified_id: Some(id), ..Default::default() };
+    let reject = bench.refused(alice(), "provisional_create_canister_with_cycles", &args);
+    assert!(reject.message.contains("not used again"), "{}", reject.message);
 }

@@ -3,7 +3,7 @@
 use super::{
     BEST_EFFORT_SECONDS_MAX, CALL_PERFORM_INSTRUCTIONS, Modes, OUTGOING_BYTES_MAX, OutgoingCall, SystemApi, heap,
 };
-use crate::engine::Trap;
+use crate::{engine::Trap, management};
 use mains_state::Continuation;
 use mains_types::{Cycles, Principal, RejectCode, UnixNanos, limits};
 
@@ -107,12 +107,21 @@ impl SystemApi {
         self.add_cycles("call_cycles_add", Cycles(u128::from(amount)))
     }
 
-    /// Sends the call: 0 if it will be sent, else the reject code (2, transient) and nothing has happened.
+    /// Sends the call: 0 if it will be sent, else the reject code (2, transient) and nothing has happened. Traps if it tells
+    /// the management canister another version of the sender than it has.
     pub fn call_perform(&mut self) -> Result<u32, Trap> {
         self.enter("call_perform", Modes::CALL)?;
         self.charge(CALL_PERFORM_INSTRUCTIONS)?;
-        let prices = self.inputs.prices;
+        let (prices, version) = (self.inputs.prices, self.inputs.canister.version);
         let call = self.call_begun("call_perform")?;
+        if call.callee == Principal::management_canister()
+            && let Some(claimed) = management::claimed_version(&call.method, &call.argument)
+            && claimed != version
+        {
+            return Err(Trap::Contract(format!(
+                "ic0.call_perform: sender_canister_version is {claimed}, this canister's version is {version}"
+            )));
+        }
         call.bytes = (call.method.len() + call.argument.len()) as u64;
         call.fee = prices.fee(call.bytes);
         call.reserve = prices.response_reserve;

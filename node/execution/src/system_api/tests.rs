@@ -358,6 +358,25 @@ fn a_call_takes_its_cycles_fee_and_reserve_from_the_balance() {
 }
 
 #[test]
+fn a_call_of_the_management_canister_tells_no_version_but_its_own() {
+    let perform = |claimed: Option<u64>| {
+        let (mut api, mut heap) = (api(Mode::Update), vec![0; 1_024]);
+        let args = ic_management_canister_types::UninstallCodeArgs {
+            canister_id: canister_id(5),
+            sender_canister_version: claimed,
+        };
+        let argument = candid::encode_one(args).unwrap();
+        heap[..14].copy_from_slice(b"uninstall_code");
+        heap[100..100 + argument.len()].copy_from_slice(&argument);
+        api.call_new(&mut heap, 50, 0, 0, 14, 1, 2, 3, 4).unwrap();
+        api.call_data_append(&mut heap, 100, argument.len() as u64).unwrap();
+        api.call_perform()
+    };
+    assert_eq!((perform(None), perform(Some(9))), (Ok(0), Ok(0)));
+    assert_contract(perform(Some(8)), "sender_canister_version is 8, this canister's version is 9");
+}
+
+#[test]
 fn a_call_that_cannot_be_sent_gives_its_cycles_back() {
     let mut full = inputs(Mode::Update);
     full.calls_room = 0;

@@ -1,18 +1,23 @@
-//! The ICP ledger's surface on test networks: play money that tools move before they create canisters. It buys nothing.
+//! The ICP ledger's surface on test networks: play money that tools move before they turn it into cycles.
+
+pub(super) mod blocks;
 
 use super::{
     icrc::{self, Token},
-    transactions::{NotDone, Transaction},
+    transactions::NotDone,
+    transfers::{self, Book, Done, Kind, begin, end},
 };
-use crate::{calls::SystemCall, management::codec};
-use candid::{CandidType, Deserialize, Nat, Principal};
-use icrc_ledger_types::icrc1::{
-    account::Subaccount,
-    transfer::{TransferArg, TransferError as IcrcTransferError},
+use crate::{
+    calls::SystemCall,
+    management::{codec, refusal},
 };
+use blocks::{Operation, Transaction};
+use candid::{CandidType, Deserialize, Int, Nat, Principal};
+use icrc_ledger_types::icrc1::account::{Account as IcrcAccount, Subaccount};
 use mains_ledger::Member;
 use mains_state::{State, Table};
 use mains_types::{Reject, UnixNanos, ids::icp_ledger_id};
+use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha224};
 
 /// What a transfer costs, in 10^-8 ICP.
@@ -27,30 +32,44 @@ const TOKEN: Token = Token {
     symbol: "ICP",
     decimals: 8,
     fee: FEE as u128,
-    standards: &[("ICRC-1", "https://github.com/dfinity/ICRC-1/tree/main/standards/ICRC-1")],
+    standards: &[
+        ("ICRC-1", "https://github.com/dfinity/ICRC-1/tree/main/standards/ICRC-1"),
+        ("ICRC-2", "https://github.com/dfinity/ICRC-1/tree/main/standards/ICRC-2"),
+        ("ICRC-10", "https://github.com/dfinity/ICRC/blob/main/ICRCs/ICRC-10/ICRC-10.md"),
+    ],
+};
+
+const BOOK: Book = Book {
+    fee: FEE as u128,
+    allowances: Table::IcpAllowances,
+    pay: |state, from, to, amount| {
+        let amount = u64::try_from(amount).unwrap_or(u64::MAX);
+        pay(state, &account_identifier(from), &account_identifier(to), amount).map_err(Nat::from)
+    },
+    pay_fee: |state, from| take_fee(state, &account_identifier(from)).map_err(Nat::from),
+    log,
 };
 
 /// CRC-32 of the hash, then the hash.
-type AccountIdentifier = [u8; 32];
+pub(super) type AccountIdentifier = [u8; 32];
 
 #[derive(CandidType, Deserialize, Clone, Copy, Debug)]
-struct Tokens {
-    e8s: u64,
+pub(super) struct Tokens {
+    pub(super) e8s: u64,
 }
 
 #[derive(CandidType, Deserialize)]
-struct Timestamp {
+pub(super) struct Timestamp {
     timestamp_nanos: u64,
 }
 
 #[derive(CandidType, Deserialize)]
 struct TransferArgs {
-    #[allow(dead_code, reason = "part of the transaction's hash through the argument")]
     memo: u64,
     amount: Tokens,
     fee: Tokens,
     from_subaccount: Option<Subaccount>,
-    to: serde_bytes::ByteBuf,
+    to: ByteBuf,
     created_at_time: Option<Timestamp>,
 }
 
@@ -65,21 +84,18 @@ enum TransferError {
 
 #[derive(CandidType, Deserialize)]
 struct BalanceArgs {
-    account: serde_bytes::ByteBuf,
+    account: ByteBuf,
 }
 
 /// Answers a method that changes something; `None` for any other.
 pub(super) fn call(call: &mut SystemCall<'_>) -> Option<Result<Vec<u8>, Reject>> {
-    match call.method {
-        "transfer" => Some(codec::decode(call.method, call.argument).and_then(|(args,)| {
-            let to = account_bytes(&args)?;
-            Ok(codec::encode(&transfer(call, &args, to)))
-        })),
-        "icrc1_transfer" => {
-            Some(codec::decode(call.method, call.argument).map(|(args,)| codec::encode(&icrc1_transfer(call, args))))
-        }
-        _ => None,
+    if call.method != "transfer" {
+        return transfers::call(&BOOK, call);
     }
+    Some(codec::decode(call.method, call.argument).and_then(|(args,)| {
+        let to = account_bytes(&args)?;
+        Ok(codec::encode(&transfer(call, &args, to)))
+    }))
 }
 
 /// Answers a query.
@@ -89,18 +105,29 @@ pub(super) fn query(state: &State, method: &str, argument: &[u8]) -> Option<Resu
             let e8s = AccountIdentifier::try_from(account.as_slice()).map_or(0, |account| balance(state, &account));
             codec::encode(&Tokens { e8s })
         })),
-        "symbol" => Some(Ok(codec::encode(&Named { symbol: TOKEN.symbol }))),
+        "account_identifier" => Some(codec::decode::<(IcrcAccount,)>(method, argument).map(|(account,)| {
+            let identifier = account_identifier(&icrc::member(account));
+            codec::encode(&ByteBuf::from(identifier))
+        })),
+        "name" => Some(Ok(codec::encode(&Name { name: TOKEN.name }))),
+        "symbol" => Some(Ok(codec::encode(&Symbol { symbol: TOKEN.symbol }))),
         "decimals" => Some(Ok(codec::encode(&Decimals { decimals: u32::from(TOKEN.decimals) }))),
         "transfer_fee" => Some(Ok(codec::encode(&TransferFee { transfer_fee: Tokens { e8s: FEE } }))),
-        _ => {
+        "icrc2_allowance" => Some(transfers::allowance(&BOOK, state, argument)),
+        _ => blocks::query(state, method, argument).or_else(|| {
             let balance = |member: Member| u128::from(balance(state, &account_identifier(&member)));
             icrc::query(&TOKEN, method, argument, balance, || u128::from(SUPPLY))
-        }
+        }),
     }
 }
 
 #[derive(CandidType)]
-struct Named {
+struct Name {
+    name: &'static str,
+}
+
+#[derive(CandidType)]
+struct Symbol {
     symbol: &'static str,
 }
 
@@ -125,44 +152,81 @@ fn transfer(call: &mut SystemCall<'_>, args: &TransferArgs, to: AccountIdentifie
         NotDone::Duplicate { block, .. } => TransferError::TxDuplicate { duplicate_of: block },
     })?;
     let from = account_identifier(&Member::new(call.sender, args.from_subaccount));
-    let block = pay(call.state, &from, &to, args.amount.e8s)
+    pay(call.state, &from, &to, args.amount.e8s)
         .map_err(|e8s| TransferError::InsufficientFunds { balance: Tokens { e8s } })?;
-    end(call, transaction, block);
+    let logged = Transaction {
+        memo: args.memo,
+        icrc1_memo: None,
+        operation: Some(blocks::transfer(&from, &to, args.amount.e8s, None)),
+        created_at_time: Timestamp { timestamp_nanos: created_at.unwrap_or(call.state.time.get()) },
+    };
+    let block = blocks::append(call.state, logged);
+    end(call, transaction, block, None);
     Ok(block)
 }
 
-fn icrc1_transfer(call: &mut SystemCall<'_>, args: TransferArg) -> Result<Nat, IcrcTransferError> {
-    if args.fee.is_some_and(|fee| fee != FEE) {
-        return Err(IcrcTransferError::BadFee { expected_fee: FEE.into() });
-    }
-    let transaction = begin(call, args.created_at_time).map_err(|error| match error {
-        NotDone::TooOld => IcrcTransferError::TooOld,
-        NotDone::CreatedInFuture => IcrcTransferError::CreatedInFuture { ledger_time: call.state.time.get() },
-        NotDone::Duplicate { block, .. } => IcrcTransferError::Duplicate { duplicate_of: block.into() },
-    })?;
-    let from = account_identifier(&Member::new(call.sender, args.from_subaccount));
-    let amount = u64::try_from(&args.amount.0).unwrap_or(u64::MAX);
-    let block = pay(call.state, &from, &account_identifier(&icrc::member(args.to)), amount)
-        .map_err(|balance| IcrcTransferError::InsufficientFunds { balance: balance.into() })?;
-    end(call, transaction, block);
-    Ok(block.into())
+fn log(state: &mut State, done: &Done) -> u64 {
+    let e8s = u64::try_from(done.amount).unwrap_or(u64::MAX);
+    let from = account_identifier(&done.from);
+    let operation = match &done.kind {
+        Kind::Transfer(to) => blocks::transfer(&from, &account_identifier(to), e8s, None),
+        Kind::TransferFrom(to, spender) => {
+            blocks::transfer(&from, &account_identifier(to), e8s, Some(account_identifier(spender)))
+        }
+        Kind::Approve(spender, expected, expires_at) => Operation::Approve {
+            from: from.to_vec().into(),
+            spender: account_identifier(spender).to_vec().into(),
+            allowance_e8s: Int::from(done.amount),
+            allowance: Tokens { e8s },
+            fee: Tokens { e8s: FEE },
+            expires_at: expires_at.map(|timestamp_nanos| Timestamp { timestamp_nanos }),
+            expected_allowance: expected
+                .as_ref()
+                .map(|expected| Tokens { e8s: u64::try_from(&expected.0).unwrap_or(u64::MAX) }),
+        },
+    };
+    let transaction = Transaction {
+        memo: 0,
+        icrc1_memo: done.memo.as_ref().map(|memo| memo.0.clone()),
+        operation: Some(operation),
+        created_at_time: Timestamp { timestamp_nanos: done.created_at.unwrap_or(state.time.get()) },
+    };
+    blocks::append(state, transaction)
 }
 
 /// Moves tokens; the fee goes to the ledger's own account, so that the supply stays.
 ///
 /// # Errors
 /// The balance, which does not suffice; nothing has changed.
-fn pay(state: &mut State, from: &AccountIdentifier, to: &AccountIdentifier, amount: u64) -> Result<u64, u64> {
+fn pay(state: &mut State, from: &AccountIdentifier, to: &AccountIdentifier, amount: u64) -> Result<(), u64> {
     let available = balance(state, from);
-    let rest = amount.checked_add(FEE).and_then(|total| available.checked_sub(total)).ok_or(available)?;
-    set_balance(state, from, rest);
-    for (account, gained) in [(*to, amount), (account_identifier(&Member::new(icp_ledger_id(), None)), FEE)] {
-        let before = balance(state, &account);
-        set_balance(state, &account, before + gained);
+    if amount.checked_add(FEE).is_none_or(|total| total > available) {
+        return Err(available);
     }
-    let block = state.tokens.get(Table::IcpBlocks, b"next").map_or(0, number);
-    state.tokens.put(Table::IcpBlocks, b"next", (block + 1).to_be_bytes().to_vec());
-    Ok(block)
+    take_fee(state, from)?;
+    give(state, from, to, amount)
+}
+
+fn take_fee(state: &mut State, from: &AccountIdentifier) -> Result<(), u64> {
+    give(state, from, &account_identifier(&Member::new(icp_ledger_id(), None)), FEE)
+}
+
+/// Moves tokens without a fee.
+///
+/// # Errors
+/// The balance, which does not suffice; nothing has changed.
+pub(super) fn give(
+    state: &mut State,
+    from: &AccountIdentifier,
+    to: &AccountIdentifier,
+    amount: u64,
+) -> Result<(), u64> {
+    let available = balance(state, from);
+    let rest = available.checked_sub(amount).ok_or(available)?;
+    set_balance(state, from, rest);
+    let before = balance(state, to);
+    set_balance(state, to, before + amount);
+    Ok(())
 }
 
 fn balance(state: &State, account: &AccountIdentifier) -> u64 {
@@ -184,9 +248,7 @@ fn number(bytes: &[u8]) -> u64 {
 fn account_bytes(args: &TransferArgs) -> Result<AccountIdentifier, Reject> {
     let account = AccountIdentifier::try_from(args.to.as_slice()).ok();
     account.filter(|account| account[..4] == checksum(&account[4..])).ok_or_else(|| {
-        crate::management::refusal::payload(
-            "The account identifier in the field to is not valid: 4 bytes of CRC-32, then 28 bytes.",
-        )
+        refusal::payload("The account identifier in the field to is not valid: 4 bytes of CRC-32, then 28 bytes.")
     })
 }
 
@@ -207,14 +269,4 @@ fn checksum(bytes: &[u8]) -> [u8; 4] {
     let mut crc = flate2::Crc::new();
     crc.update(bytes);
     crc.sum().to_be_bytes()
-}
-
-fn begin(call: &SystemCall<'_>, created_at: Option<u64>) -> Result<Transaction, NotDone> {
-    let content = (&call.callee, &call.sender, call.method, call.argument);
-    Transaction::begin(&call.state.tokens, call.state.time, created_at, content)
-}
-
-fn end(call: &mut SystemCall<'_>, transaction: Transaction, block: u64) {
-    let now = call.state.time;
-    transaction.done(&mut call.state.tokens, now, block, None);
 }

@@ -1,4 +1,7 @@
-//! The cycles minting canister's surface: where tools ask which subnet makes canisters. It mints nothing.
+//! The cycles minting canister's surface: where tools ask which subnet makes canisters. On test networks, where there is an
+//! ICP ledger, it turns ICP into cycles; elsewhere it mints nothing.
+
+mod notify;
 
 use crate::{
     calls::SystemCall,
@@ -10,7 +13,7 @@ use mains_ledger::Account;
 use mains_state::{CallOrigin, State};
 use mains_types::{Cycles, Reject, UnixNanos};
 
-/// ICP per XDR in ten-thousandths: fixed, ICP buys nothing here.
+/// XDR per ICP in ten-thousandths: fixed.
 const XDR_PERMYRIAD_PER_ICP: u64 = 10_000;
 /// What tools that bring ICP are told.
 const NO_ICP: &str = "This network does not exchange ICP for cycles. Create canisters through the cycles ledger, um5iw-rqaaa-aaaaq-qaaba-cai.";
@@ -34,9 +37,10 @@ struct SubnetTypes {
     data: Vec<(String, Vec<Principal>)>,
 }
 
-#[derive(CandidType, Deserialize, Debug)]
-enum NotifyError {
-    InvalidTransaction(String),
+/// Who may choose which subnets that others may not: nobody, there is one.
+#[derive(CandidType)]
+struct PrincipalsToSubnets {
+    data: Vec<(Principal, Vec<Principal>)>,
 }
 
 #[derive(CandidType, Deserialize)]
@@ -51,16 +55,24 @@ enum CreateCanisterError {
 
 /// Answers a method that changes something; `None` for any other.
 pub(super) fn call(call: &mut SystemCall<'_>) -> Option<Result<Vec<u8>, Reject>> {
+    let has_icp = call.state.subnet.is_test;
     match call.method {
+        "notify_create_canister" if has_icp => Some(notify::create_canister(call)),
+        "notify_top_up" if has_icp => Some(notify::top_up(call)),
+        "notify_mint_cycles" if has_icp => Some(notify::mint_cycles(call)),
         "notify_create_canister" => Some(Ok(codec::encode(&no_icp::<Principal>()))),
-        "notify_top_up" => Some(Ok(codec::encode(&no_icp::<Nat>()))),
+        "notify_top_up" | "notify_mint_cycles" => Some(Ok(codec::encode(&no_icp::<Nat>()))),
         "create_canister" => Some(create_canister(call)),
         _ => None,
     }
 }
 
 /// Answers a query.
-pub(super) fn query(state: &State, method: &str) -> Option<Result<Vec<u8>, Reject>> {
+pub(super) fn query(state: &State, method: &str, argument: &[u8]) -> Option<Result<Vec<u8>, Reject>> {
+    if method == "get_principals_authorized_to_create_canisters_to_subnets" {
+        let nobody = PrincipalsToSubnets { data: Vec::new() };
+        return Some(codec::decode::<()>(method, argument).map(|()| codec::encode(&nobody)));
+    }
     Some(Ok(match method {
         "get_default_subnets" => codec::encode(&vec![state.subnet.id]),
         "get_subnet_types_to_subnets" => {
@@ -100,6 +112,6 @@ fn make(call: &mut SystemCall<'_>, args: CreateCanisterArgs) -> Result<Principal
     Ok(id)
 }
 
-fn no_icp<T>() -> Result<T, NotifyError> {
-    Err(NotifyError::InvalidTransaction(NO_ICP.into()))
+fn no_icp<T>() -> Result<T, notify::NotifyError> {
+    Err(notify::NotifyError::InvalidTransaction(NO_ICP.into()))
 }

@@ -140,6 +140,7 @@ pub(super) fn block(state: &State, nanos: u64, calls: Vec<Call>) -> Block {
         time: state.time.saturating_add_nanos(nanos),
         digest: *blake3::hash(&height.get().to_be_bytes()).as_bytes(),
         proposer: user(0),
+        failed: vec![(user(1), 2)],
         certified: state.height,
         randomness: *blake3::hash(&[7, height.get() as u8]).as_bytes(),
         calls,

@@ -1,22 +1,14 @@
 //! The tree that certificates sign: the interface specification's paths and ours under `/mains`.
 //!
-//! Kept up to date leaf by leaf at every seal; planted whole at genesis and after decoding, with the same root.
+//! Kept up to date leaf by leaf at every seal; planted whole at genesis and after decoding, with the same root. What it says
+//! about the subnet and its built-in canisters stands in `state/subnet.rs`.
 
-use super::{ED25519_DER_PREFIX, State, digest};
+use super::{State, digest, subnet::cbor_principals};
 use crate::{Canister, IngressStatus, ingress::IngressEntry};
 use mains_ledger::Resource;
 use mains_tree::Tree;
-use mains_types::{
-    CanisterId, Digest32, Height, Principal, RequestId, UnixNanos,
-    ids::{CANISTER_RANGE_LENGTH, canister_id},
-};
+use mains_types::{CanisterId, Digest32, Height, RequestId, UnixNanos};
 use std::collections::BTreeSet;
-
-/// The canister ids of this subnet: its own range, and the one of the cycles ledger.
-pub const CANISTER_RANGES: [(u64, u64); 2] = [(0, CANISTER_RANGE_LENGTH - 1), (0x0210_0000, 0x021f_ffff)];
-
-/// What the tree says about the kind of subnet.
-const SUBNET_TYPE: &[u8] = b"application";
 
 impl State {
     /// Ends a height: forgets what is due, brings the tree up to date, and returns its root.
@@ -66,25 +58,10 @@ impl State {
         put(&mut self.tree, &[b"mains", b"state", b"block"], self.block.to_vec());
         put(&mut self.tree, &[b"mains", b"state", b"ledger"], self.ledger.digest().to_vec());
         put(&mut self.tree, &[b"mains", b"state", b"scheduler"], scheduler.to_vec());
+        put(&mut self.tree, &[b"mains", b"state", b"metrics"], self.metrics.digest().to_vec());
         self.tree.insert_tree(&[&b"mains"[..], b"state", b"tokens"], self.tokens.tree().clone());
-    }
-
-    fn certify_subnet(&mut self) {
-        let subnet = self.subnet.clone();
-        let id = subnet.id.as_slice();
-        let ranges = CANISTER_RANGES.map(|(low, high)| (canister_id(low), canister_id(high)));
-        let tree = &mut self.tree;
-        put(tree, &[b"subnet", id, b"public_key"], subnet.public_key_der.clone());
-        put(tree, &[b"subnet", id, b"type"], SUBNET_TYPE.to_vec());
-        put(tree, &[b"subnet", id, b"canister_ranges"], cbor_ranges(&ranges));
-        for (node, key) in &subnet.nodes {
-            let der = [&ED25519_DER_PREFIX[..], key].concat();
-            put(tree, &[b"subnet", id, b"node", node.as_slice(), b"public_key"], der);
-        }
-        for range in &ranges {
-            put(tree, &[b"canister_ranges", id, range.0.as_slice()], cbor_ranges(std::slice::from_ref(range)));
-        }
-        put(tree, &[b"mains", b"state", b"subnet"], digest::of(&*subnet).to_vec());
+        self.certify_metrics();
+        self.certify_built_in();
     }
 
     fn certify_canister(&mut self, id: &CanisterId) {
@@ -97,6 +74,8 @@ impl State {
         let tree = &mut self.tree;
         put(tree, &[b"mains", b"state", b"canister", label], digest::canister(canister).to_vec());
         put(tree, &[b"canister", label, b"controllers"], cbor_principals(canister.settings.controllers.iter()));
+        let created_at = leb128(u128::from(canister.created_at.get()));
+        put(tree, &[b"canister", label, b"canister_creation_timestamp"], created_at);
         certify_code(tree, label, canister);
     }
 
@@ -127,12 +106,15 @@ impl State {
 
 fn certify_code(tree: &mut Tree, label: &[u8], canister: &Canister) {
     let Some(code) = &canister.code else {
-        for leaf in [&b"module_hash"[..], b"metadata", b"certified_data"] {
+        for leaf in [&b"module_hash"[..], b"metadata", b"certified_data", b"last_install_timestamp"] {
             tree.remove(&[b"canister", label, leaf]);
         }
         return;
     };
     put(tree, &[b"canister", label, b"certified_data"], canister.certified_data.clone());
+    if let Some(installed_at) = canister.installed_at {
+        put(tree, &[b"canister", label, b"last_install_timestamp"], leb128(u128::from(installed_at.get())));
+    }
     if tree.leaf(&[b"canister", label, b"module_hash"]) == Some(&code.module_hash[..]) {
         return;
     }
@@ -164,7 +146,7 @@ fn request_tree(entry: &IngressEntry) -> Tree {
 }
 
 /// Puts a leaf unless the same one is there: that would make its branch hash again.
-fn put(tree: &mut Tree, path: &[&[u8]], leaf: Vec<u8>) {
+pub(super) fn put(tree: &mut Tree, path: &[&[u8]], leaf: Vec<u8>) {
     if tree.leaf(path) != Some(&leaf[..]) {
         tree.insert(path, leaf);
     }
@@ -179,38 +161,4 @@ pub fn leb128(mut number: u128) -> Vec<u8> {
     }
     bytes.push(number as u8);
     bytes
-}
-
-/// `[principal, ...]` in CBOR with the self-describing tag, as `/canister/<id>/controllers` has it.
-fn cbor_principals<'a>(principals: impl ExactSizeIterator<Item = &'a Principal>) -> Vec<u8> {
-    let mut bytes = vec![0xd9, 0xd9, 0xf7];
-    cbor_head(&mut bytes, 0x80, principals.len());
-    principals.for_each(|principal| cbor_blob(&mut bytes, principal));
-    bytes
-}
-
-/// `[[low, high], ...]` in CBOR with the self-describing tag, as canister ranges are written.
-fn cbor_ranges(ranges: &[(CanisterId, CanisterId)]) -> Vec<u8> {
-    let mut bytes = vec![0xd9, 0xd9, 0xf7];
-    cbor_head(&mut bytes, 0x80, ranges.len());
-    for (low, high) in ranges {
-        cbor_head(&mut bytes, 0x80, 2);
-        cbor_blob(&mut bytes, low);
-        cbor_blob(&mut bytes, high);
-    }
-    bytes
-}
-
-fn cbor_blob(bytes: &mut Vec<u8>, principal: &Principal) {
-    cbor_head(bytes, 0x40, principal.as_slice().len());
-    bytes.extend_from_slice(principal.as_slice());
-}
-
-/// Major type and length; nothing here is longer than 255.
-fn cbor_head(bytes: &mut Vec<u8>, major: u8, length: usize) {
-    if length < 24 {
-        bytes.push(major | length as u8);
-    } else {
-        bytes.extend_from_slice(&[major | 24, u8::try_from(length).expect("short lists only")]);
-    }
 }

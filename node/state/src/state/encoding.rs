@@ -2,7 +2,7 @@
 
 mod snapshots;
 
-use super::{State, indexed_as};
+use super::{Indexed, State, indexed_as};
 use crate::Canister;
 use imbl::OrdMap;
 use mains_types::{CanisterId, Digest32};
@@ -81,7 +81,8 @@ impl State {
     /// Restores what is derived: indexes and tree.
     fn rebuild(&mut self) -> Result<(), EncodingError> {
         for (id, canister) in &self.canisters {
-            let (timer, has_heartbeat) = indexed_as(canister);
+            let Indexed { timer, has_heartbeat, bytes } = indexed_as(canister);
+            self.canisters_bytes = self.canisters_bytes.saturating_add(bytes);
             check(id, canister).map_err(|what| inconsistent(id, what))?;
             self.ready.extend(canister.turn.map(|turn| (turn, *id)));
             self.paused.extend(canister.paused.as_ref().and_then(|paused| Some((paused.place?, *id))));

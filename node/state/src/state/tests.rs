@@ -219,6 +219,16 @@ fn the_tree_says_what_the_interface_promises() {
         Some(&b"service : {}"[..])
     );
     assert_eq!(tree.leaf(&[b"time"]).unwrap(), leb128(2_000));
+    assert_eq!(of(b"canister_creation_timestamp").unwrap(), leb128(1_000));
+    assert_eq!(of(b"last_install_timestamp"), None, "it was never installed, only put there");
+    let mut installed = state.clone();
+    installed.canister_mut(&id).unwrap().installed_at = Some(UnixNanos(300));
+    installed.seal(Height(2), UnixNanos(3_000), [2; 32]);
+    let path = [b"canister".as_slice(), id.as_slice(), b"last_install_timestamp"];
+    assert_eq!(installed.tree().leaf(&path).unwrap(), leb128(300));
+    let ledger = mains_types::ids::cycles_ledger_id();
+    let interface = tree.leaf(&[b"canister".as_slice(), ledger.as_slice(), b"metadata", b"candid:service"]).unwrap();
+    assert!(std::str::from_utf8(interface).unwrap().contains("icrc3_get_blocks"));
     assert_eq!(tree.leaf(&[b"subnet".as_slice(), subnet.as_slice(), b"public_key"]).unwrap().len(), 133);
     let nodes = tree.get(&[b"subnet".as_slice(), subnet.as_slice(), b"node"]).unwrap().tree().unwrap();
     assert_eq!(nodes.iter().count(), 4);
@@ -235,6 +245,27 @@ fn the_tree_says_what_the_interface_promises() {
     assert_eq!(status(2, b"error_code").unwrap(), b"IC0502");
     assert_eq!(status(3, b"status").unwrap(), b"processing");
     assert_eq!(status(3, b"cost").unwrap(), leb128(1 << 70));
+}
+
+#[test]
+fn the_subnets_metrics_count_canisters_bytes_cycles_and_messages() {
+    let mut state = busy();
+    state.metrics.messages = 300;
+    state.seal(Height(2), UnixNanos(3_000), [2; 32]);
+    let bytes: u64 = state.canisters().map(Canister::memory_bytes).sum();
+    assert_eq!(state.canisters_bytes(), bytes);
+    let path = [b"subnet".as_slice(), state.subnet.id.as_slice(), b"metrics"];
+    let leaf = state.tree().leaf(&path).unwrap();
+    let mut expected = b"\xd9\xd9\xf7\xa4\x6dnum_canisters\x10\x74canister_state_bytes\x1a".to_vec();
+    expected.extend(u32::try_from(bytes).unwrap().to_be_bytes());
+    expected.extend(b"\x75consumed_cycles_total\xa2\x00\x00\x01\xf6\x78\x19update_transactions_total\x19\x01\x2c");
+    assert_eq!(leaf, expected);
+    state.canister_mut(&canister_id(0x104)).unwrap().code = None;
+    state.remove_canister(&canister_id(0x105));
+    state.seal(Height(3), UnixNanos(4_000), [3; 32]);
+    assert_eq!(state.canisters_bytes(), state.canisters().map(Canister::memory_bytes).sum::<u64>());
+    assert!(state.canisters_bytes() < bytes);
+    assert_eq!(State::decode(&state.encode()).unwrap().canisters_bytes(), state.canisters_bytes());
 }
 
 #[test]

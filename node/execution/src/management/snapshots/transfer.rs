@@ -220,6 +220,7 @@ fn globals_of(call: &SystemCall<'_>, code: &Code) -> Result<Vec<Global>, Reject>
     Ok(module.globals.iter().map(value).collect())
 }
 
+#[allow(clippy::disallowed_types, reason = "bits as the interface writes them: nothing is computed with floats")]
 fn show_global(global: Global) -> ic::SnapshotMetadataGlobal {
     match global {
         Global::I32(bits) => ic::SnapshotMetadataGlobal::I32(bits as i32),

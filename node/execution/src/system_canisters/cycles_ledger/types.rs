@@ -74,6 +74,86 @@ pub(super) enum WithdrawError {
 }
 
 #[derive(CandidType, Deserialize)]
+pub(super) struct CreateCanisterFromArgs {
+    pub(super) from: Account,
+    pub(super) spender_subaccount: Option<Subaccount>,
+    pub(super) created_at_time: Option<u64>,
+    pub(super) amount: Nat,
+    pub(super) creation_args: Option<CreationArgs>,
+}
+
+#[derive(CandidType, Deserialize, Debug)]
+pub(super) enum CreateCanisterFromError {
+    InsufficientFunds {
+        balance: Nat,
+    },
+    InsufficientAllowance {
+        allowance: Nat,
+    },
+    TooOld,
+    CreatedInFuture {
+        ledger_time: u64,
+    },
+    TemporarilyUnavailable,
+    Duplicate {
+        duplicate_of: Nat,
+        canister_id: Option<Principal>,
+    },
+    FailedToCreateFrom {
+        create_from_block: Option<Nat>,
+        refund_block: Option<Nat>,
+        approval_refund_block: Option<Nat>,
+        rejection_code: RejectionCode,
+        rejection_reason: String,
+    },
+    GenericError {
+        message: String,
+        error_code: Nat,
+    },
+}
+
+#[derive(CandidType, Deserialize)]
+pub(super) struct WithdrawFromArgs {
+    pub(super) amount: Nat,
+    pub(super) from: Account,
+    pub(super) spender_subaccount: Option<Subaccount>,
+    pub(super) to: Principal,
+    pub(super) created_at_time: Option<u64>,
+}
+
+#[derive(CandidType, Deserialize, Debug)]
+pub(super) enum WithdrawFromError {
+    GenericError {
+        message: String,
+        error_code: Nat,
+    },
+    TemporarilyUnavailable,
+    FailedToWithdrawFrom {
+        withdraw_from_block: Option<Nat>,
+        refund_block: Option<Nat>,
+        approval_refund_block: Option<Nat>,
+        rejection_code: RejectionCode,
+        rejection_reason: String,
+    },
+    Duplicate {
+        duplicate_of: Nat,
+    },
+    InvalidReceiver {
+        receiver: Principal,
+    },
+    CreatedInFuture {
+        ledger_time: u64,
+    },
+    TooOld,
+    InsufficientFunds {
+        balance: Nat,
+    },
+    InsufficientAllowance {
+        allowance: Nat,
+    },
+}
+
+#[derive(CandidType, Deserialize)]
 pub(super) struct DepositArgs {
     pub(super) to: Account,
     pub(super) memo: Option<serde_bytes::ByteBuf>,

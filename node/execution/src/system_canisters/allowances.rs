@@ -1,4 +1,4 @@
-//! Who may spend how much of whose cycles.
+//! Who may spend how much of whose tokens.
 
 use mains_ledger::Member;
 use mains_state::{State, Table};
@@ -11,9 +11,9 @@ pub(super) struct Allowance {
     pub(super) expires_at: Option<UnixNanos>,
 }
 
-/// The allowance in force; none if it has expired.
-pub(super) fn get(state: &State, owner: &Member, spender: &Member) -> Allowance {
-    let allowance = state.tokens.get(Table::Allowances, &key(owner, spender)).and_then(decode).unwrap_or_default();
+/// The allowance in force, of the ledger that keeps its allowances in `table`; none if it has expired.
+pub(super) fn get(state: &State, table: Table, owner: &Member, spender: &Member) -> Allowance {
+    let allowance = state.tokens.get(table, &key(owner, spender)).and_then(decode).unwrap_or_default();
     match allowance.expires_at {
         Some(expires_at) if expires_at <= state.time => Allowance::default(),
         _ => allowance,
@@ -21,12 +21,12 @@ pub(super) fn get(state: &State, owner: &Member, spender: &Member) -> Allowance 
 }
 
 /// Sets an allowance; one of nothing is forgotten.
-pub(super) fn set(state: &mut State, owner: &Member, spender: &Member, allowance: Allowance) {
+pub(super) fn set(state: &mut State, table: Table, owner: &Member, spender: &Member, allowance: Allowance) {
     let key = key(owner, spender);
     if allowance.amount == 0 {
-        state.tokens.remove(Table::Allowances, &key);
+        state.tokens.remove(table, &key);
     } else {
-        state.tokens.put(Table::Allowances, &key, encode(allowance));
+        state.tokens.put(table, &key, encode(allowance));
     }
 }
 
