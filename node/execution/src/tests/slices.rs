@@ -186,7 +186,8 @@ fn a_canister_with_many_messages_does_not_keep_others_waiting() {
 fn a_full_queue_answers_that_it_is_full_and_responses_have_room_all_the_same() {
     let mut network = Network::new(&["reply ok", "reply_data", "reply_code", ""]);
     let (a, b) = (network.install(0x100, "m", CREDIT), network.install(0x101, "m", CREDIT));
-    let open = send(&mut network, a, &format!("call {b} run 0 0 1;spin {}", 2 * SLICE));
+    let c = network.install(0x102, "m", CREDIT);
+    let open = send(&mut network, a, &format!("call {b} run 0 0 1;spin {}", 3 * SLICE));
     // While it is paused nothing leaves the queue; one message more than fits in.
     let fill: Vec<_> = (0..=limits::CANISTER_QUEUE_MAX).map(|_| network.call(1, a, "run", b"reply x")).collect();
     let (last, refused) =
@@ -194,6 +195,11 @@ fn a_full_queue_answers_that_it_is_full_and_responses_have_room_all_the_same() {
     network.block(fill);
     let reject = network.outcome(&refused).unwrap_err();
     assert_eq!((reject.code, reject.error_code), (RejectCode::SysTransient, Some(ErrorCode::CanisterQueueFull)));
+    assert_eq!(
+        network.run(c, &format!("call {a} run 700 0 1")).unwrap(),
+        "2",
+        "SYS_TRANSIENT, and the cycles are back"
+    );
     // Its own call could be sent and its response came in, although the queue was full.
     network.block_until_idle();
     assert_eq!(network.outcome(&open).unwrap(), "ok");
