@@ -20,6 +20,6 @@ pub use error::WireError;
 pub use reply::{
     call_rejected, call_replied, certificate, certificate_with_delegation, query_response, read_state, status,
 };
-pub use request::encode_call;
+pub use request::{encode_call, encode_query};
 pub use request_hash::{call_id, query_response_hash};
 pub use signature::{CanisterSignature, WebAuthnSignature};

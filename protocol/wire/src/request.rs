@@ -29,9 +29,18 @@ struct Content<'a> {
 /// The envelope of a call. `authentication` is the sender's key (DER) and its signature; `None` for the anonymous
 /// sender.
 pub fn encode_call(call: &Call, authentication: Option<(&[u8], &[u8])>) -> Vec<u8> {
+    envelope("call", call, authentication)
+}
+
+/// Encodes the envelope of a query, as [`encode_call`] does that of a call.
+pub fn encode_query(query: &Call, authentication: Option<(&[u8], &[u8])>) -> Vec<u8> {
+    envelope("query", query, authentication)
+}
+
+fn envelope(request_type: &'static str, call: &Call, authentication: Option<(&[u8], &[u8])>) -> Vec<u8> {
     encode(&Envelope {
         content: Content {
-            request_type: "call",
+            request_type,
             canister_id: &call.canister_id,
             method_name: &call.method_name,
             arg: Bytes::new(&call.arg),
@@ -46,7 +55,7 @@ pub fn encode_call(call: &Call, authentication: Option<(&[u8], &[u8])>) -> Vec<u
 
 #[cfg(test)]
 mod tests {
-    use super::encode_call;
+    use super::{encode_call, encode_query};
     use crate::{Call, Content, Envelope};
     use mains_types::{Principal, UnixNanos, ids::canister_id};
 
@@ -64,6 +73,8 @@ mod tests {
             call.nonce = nonce;
             let envelope = Envelope::parse(&encode_call(&call, authentication)).unwrap();
             assert_eq!(envelope.content, Content::Call(call.clone()));
+            let query = Envelope::parse(&encode_query(&call, authentication)).unwrap();
+            assert_eq!(query.content, Content::Query(call.clone()));
             assert_eq!(envelope.sender_pubkey.as_deref().zip(envelope.sender_sig.as_deref()), authentication);
         }
     }
