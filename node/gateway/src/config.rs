@@ -31,6 +31,8 @@ pub struct Config {
     pub waiting_calls_max: usize,
     /// Bytes of all bodies being read or checked at a time; further ones get 503.
     pub bodies_bytes_max: usize,
+    /// Domains below which host names are canister ids: `<id>.<domain>`, and `<id>.raw.<domain>` for unverified answers.
+    pub domains: Vec<String>,
     /// The other replicas' gateways, if this node knows them (a testnet does).
     pub siblings: Vec<Sibling>,
 }
@@ -45,6 +47,7 @@ impl Default for Config {
             connections_max: 8_192,
             waiting_calls_max: 8_192,
             bodies_bytes_max: 256 << 20,
+            domains: vec!["localhost".into()],
             siblings: Vec::new(),
         }
     }

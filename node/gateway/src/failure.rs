@@ -62,6 +62,45 @@ pub(crate) enum Failure {
     /// A query parameter makes no sense.
     #[error("the parameter `{name}` is not valid")]
     BadParameter { name: &'static str },
+    /// A host name below one of ours that is no canister's.
+    #[error("the host name {host} names no canister")]
+    HostWithoutCanister { host: String },
+    /// A request's head that does not fit into a call.
+    #[error("path and headers have more than {limit} bytes")]
+    HeadTooLarge { limit: usize },
+    /// A header that a canister cannot be shown.
+    #[error("the header `{name}` is not visible ASCII")]
+    BadHeader { name: String },
+    /// A page that shares its origin wants to rule all of it.
+    #[error("a service worker would rule over all canisters and pages of this host name")]
+    ServiceWorkerOnSharedOrigin,
+    /// A canister without code.
+    #[error("canister {id} is empty")]
+    CanisterEmpty { id: String },
+    /// A canister that does not run.
+    #[error("canister {id} is stopped")]
+    CanisterStopped { id: String },
+    /// A canister without the cycles to run.
+    #[error("canister {id} is frozen: it ran out of cycles")]
+    CanisterFrozen { id: String },
+    /// A canister that has no pages.
+    #[error("canister {id} serves no pages: it has no query method `http_request`")]
+    CanisterWithoutPages { id: String },
+    /// A canister that trapped or rejected.
+    #[error("the canister failed: {0}")]
+    CanisterFailed(Reject),
+    /// A canister's answer is no HTTP response.
+    #[error("the canister's answer is not valid: {reason}")]
+    BadAnswer { reason: String },
+    /// A canister's answer is not what it certified.
+    #[error("the answer is not certified: {reason}")]
+    NotVerified { reason: String },
+    /// A certified body in pieces that does not fit into memory.
+    #[error("the body has more than {limit} bytes and is certified only as a whole")]
+    TooLargeToVerify { limit: usize },
+    /// An update call on a page's behalf took too long.
+    #[error("the canister did not answer the call within {patience_ms} ms")]
+    CallTooSlow { patience_ms: u64 },
     /// No such URL.
     #[error("nothing is served at this path")]
     NoSuchPath,
@@ -79,6 +118,22 @@ struct Row {
 }
 
 impl Failure {
+    /// A canister's answer is no HTTP response.
+    pub(crate) fn bad_answer(reason: String) -> Self {
+        Self::BadAnswer { reason }
+    }
+
+    /// A canister's answer is not what it certified.
+    pub(crate) fn not_verified(reason: String) -> Self {
+        Self::NotVerified { reason }
+    }
+
+    /// In words.
+    pub(crate) fn explanation(&self) -> Explanation {
+        let row = self.row();
+        Explanation { code: row.code, message: self.to_string(), advice: row.advice }
+    }
+
     /// The table. Codes are stable: tools and runbooks refer to them.
     fn row(&self) -> Row {
         let (status, code, advice) = match self {
@@ -111,6 +166,36 @@ impl Failure {
             Self::NoSuchPath => (404, "MAINS-1302", "the interface is at /api/v2, /api/v3, /api/v4 and /api/mains/v1"),
             Self::WrongMethod => (405, "MAINS-1303", "see the documentation of this endpoint"),
             Self::Rejected(_) => (400, "MAINS-1304", "see the message"),
+            Self::HeadTooLarge { .. } => (431, "MAINS-1010", "send fewer or shorter headers"),
+            Self::BadHeader { .. } => (400, "MAINS-1011", "encode the header's value as ASCII"),
+            Self::HostWithoutCanister { .. } => {
+                (400, "MAINS-1401", "open http://<canister id>.localhost:<port>/, or add ?canisterId=<canister id>")
+            }
+            Self::CanisterEmpty { .. } => (503, "MAINS-1402", "install a module: `mains deploy`"),
+            Self::CanisterStopped { .. } => {
+                (503, "MAINS-1403", "a controller can start it: `mains canister start <canister id>`")
+            }
+            Self::CanisterFrozen { .. } => (503, "MAINS-1404", "send it cycles"),
+            Self::CanisterWithoutPages { .. } => {
+                (404, "MAINS-1405", "call it with `mains call`, or let it export a query `http_request`")
+            }
+            Self::CanisterFailed(_) => (502, "MAINS-1406", "see the message, and the canister's logs"),
+            Self::BadAnswer { .. } => (502, "MAINS-1407", "the canister must answer as the HTTP gateway protocol says"),
+            Self::NotVerified { .. } => (
+                502,
+                "MAINS-1408",
+                "the canister must certify its answers, for example with ic-asset-certification; \
+                 http://<canister id>.raw.localhost:<port>/ shows them unverified",
+            ),
+            Self::TooLargeToVerify { .. } => (
+                502,
+                "MAINS-1409",
+                "the canister must serve it in certified parts (206), as ic-asset-certification does",
+            ),
+            Self::CallTooSlow { .. } => (504, "MAINS-1410", "look whether the call took effect, then send it again"),
+            Self::ServiceWorkerOnSharedOrigin => {
+                (403, "MAINS-1411", "open the page at http://<canister id>.localhost:<port>/")
+            }
         };
         let retry_after_ms = match self {
             Self::TooManyCalls { retry_after_ms }
@@ -130,17 +215,19 @@ impl Failure {
 
 /// What a client gets instead of an answer.
 #[derive(Serialize)]
-struct Explanation<'a> {
-    code: &'a str,
-    message: String,
-    advice: &'a str,
+pub(crate) struct Explanation {
+    /// Stable.
+    pub(crate) code: &'static str,
+    /// What went wrong.
+    pub(crate) message: String,
+    /// What to do.
+    pub(crate) advice: &'static str,
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let row = self.row();
-        let explanation = Explanation { code: row.code, message: self.to_string(), advice: row.advice };
-        let mut response = (row.status, Json(explanation)).into_response();
+        let mut response = (row.status, Json(self.explanation())).into_response();
         if let Some(retry_after_ms) = row.retry_after_ms {
             let seconds = retry_after_ms.div_ceil(1_000).max(1);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -1,4 +1,5 @@
-//! A replica's front door: the Internet Computer's HTTP interface, Mains' JSON, health, metrics and the status page.
+//! A replica's front door: the Internet Computer's HTTP interface, Mains' JSON, health, metrics, the status page,
+//! and the pages of canisters.
 //!
 //! Turns bytes into proven values (`Envelope`, then `VerifiedCall`) and answers from certified views. Decides nothing
 //! about state and trusts no client: bodies are capped in bytes, in time and in total, waiting is bounded, and every
@@ -16,6 +17,7 @@ mod listener;
 mod metrics;
 mod page;
 mod server;
+mod web;
 
 pub use config::{Config, Sibling};
 pub use server::{Error, serve};

@@ -1,6 +1,6 @@
 //! Counters and latencies of this gateway in Prometheus' text format. Labels are closed sets.
 
-use crate::server::Gateway;
+use crate::{server::Gateway, web::ForCanister};
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -24,16 +24,18 @@ enum Endpoint {
     ReadState,
     Status,
     Json,
+    Canister,
     Other,
 }
 
 impl Endpoint {
-    const ALL: [(Self, &'static str); 6] = [
+    const ALL: [(Self, &'static str); 7] = [
         (Self::Call, "call"),
         (Self::Query, "query"),
         (Self::ReadState, "read_state"),
         (Self::Status, "status"),
         (Self::Json, "json"),
+        (Self::Canister, "canister"),
         (Self::Other, "other"),
     ];
 
@@ -76,6 +78,8 @@ pub(crate) async fn count(State(gateway): State<Arc<Gateway>>, request: Request,
     let endpoint = Endpoint::of(request.uri().path());
     let began = Instant::now();
     let response = next.run(request).await;
+    let is_canister = response.extensions().get::<ForCanister>().is_some();
+    let endpoint = if is_canister { Endpoint::Canister } else { endpoint };
     let class = match response.status().as_u16() {
         ..400 => 0,
         400..500 => 1,

@@ -10,6 +10,7 @@ use crate::{
     listener::Bounded,
     metrics::{self, Metrics},
     page,
+    web::{self, Web},
 };
 use axum::{Router, middleware};
 use mains_replica::ReplicaHandle;
@@ -29,7 +30,7 @@ pub enum Error {
 pub(crate) struct Gateway {
     pub(crate) replica: ReplicaHandle,
     pub(crate) config: Config,
-    pub(crate) admission: Admission,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) history: History,
     pub(crate) metrics: Metrics,
 }
@@ -46,20 +47,17 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let listener = Bounded::new(listener, config.connections_max, config.idle());
     let drain = config.drain();
-    let gateway = Arc::new(Gateway {
-        admission: Admission::new(config.bodies_bytes_max, config.waiting_calls_max),
-        history: History::default(),
-        metrics: Metrics::default(),
-        replica,
-        config,
-    });
+    let admission = Arc::new(Admission::new(config.bodies_bytes_max, config.waiting_calls_max));
+    let web = Arc::new(Web { canisters: replica.clone(), admission: admission.clone(), config: config.clone() });
+    let gateway =
+        Arc::new(Gateway { admission, history: History::default(), metrics: Metrics::default(), replica, config });
 
     let (stop, mut stopped) = watch::channel(false);
     let watcher = tokio::spawn({
         let gateway = gateway.clone();
         async move { gateway.history.follow(gateway.replica.clone()).await }
     });
-    let serving = axum::serve(listener, routes(gateway)).with_graceful_shutdown(async move {
+    let serving = axum::serve(listener, routes(gateway, web)).with_graceful_shutdown(async move {
         shutdown.await;
         let _ = stop.send(true);
     });
@@ -79,8 +77,9 @@ pub async fn serve(
     Ok(served?)
 }
 
-/// All routes behind the layers that apply to each: metrics inside, CORS outside so that failures carry it too.
-fn routes(gateway: Arc<Gateway>) -> Router {
+/// All routes behind the layers that apply to each: CORS so that failures carry it too; before it, because canisters may
+/// answer with CORS headers of their own, requests for canisters leave; metrics count everything.
+fn routes(gateway: Arc<Gateway>, web: Arc<Web<ReplicaHandle>>) -> Router {
     Router::new()
         .merge(ic::routes())
         .merge(json::routes())
@@ -88,7 +87,8 @@ fn routes(gateway: Arc<Gateway>) -> Router {
         .merge(page::routes())
         .fallback(|| async { Failure::NoSuchPath })
         .method_not_allowed_fallback(|| async { Failure::WrongMethod })
-        .layer(middleware::from_fn_with_state(gateway.clone(), metrics::count))
         .layer(CorsLayer::permissive())
+        .layer(middleware::from_fn_with_state(web, web::divert::<ReplicaHandle>))
+        .layer(middleware::from_fn_with_state(gateway.clone(), metrics::count))
         .with_state(gateway)
 }
