@@ -94,6 +94,7 @@ pub enum RunStatus {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Code {
     /// The module as installed (after gunzip).
+    #[serde(with = "crate::shared")]
     pub wasm: Arc<serde_bytes::ByteBuf>,
     /// SHA-256 of the module as it was uploaded.
     pub module_hash: Digest32,
@@ -104,8 +105,10 @@ pub struct Code {
     /// Size of stable memory in Wasm pages of 64 KiB.
     pub stable_pages: u64,
     /// The module's `icp:` custom sections by name. A function of the module.
+    #[serde(with = "crate::shared")]
     pub sections: Arc<BTreeMap<String, Section>>,
     /// What the module exports. A function of the module.
+    #[serde(with = "crate::shared")]
     pub exports: Arc<Exports>,
     /// BLAKE3 of module, sections and exports: how the root covers them.
     pub(crate) digest: Digest32,
@@ -259,8 +262,7 @@ pub struct Canister {
     pub next_callback: u64,
     /// Uploaded chunks by SHA-256.
     pub chunks: OrdMap<Digest32, Arc<serde_bytes::ByteBuf>>,
-    /// Its snapshots by number. Encoded apart, by what differs from the canister's memories.
-    #[serde(skip)]
+    /// Its snapshots by number.
     pub snapshots: OrdMap<u64, Arc<Snapshot>>,
     /// The next snapshot's number.
     pub next_snapshot: u64,
@@ -269,7 +271,7 @@ pub struct Canister {
     /// The next log record's index.
     pub next_log: u64,
     /// Its latest changes, oldest first.
-    pub history: Vector<Change>,
+    pub history: Arc<Vec<Change>>,
     /// Changes ever made.
     pub changes_count: u64,
     /// Until when its storage is paid.
@@ -305,7 +307,7 @@ impl Canister {
             next_snapshot: 0,
             log: Vector::new(),
             next_log: 0,
-            history: Vector::new(),
+            history: Arc::default(),
             changes_count: 0,
             charged_until: now,
             turn: None,
@@ -358,10 +360,29 @@ impl Canister {
         (origin, origin_version): (Principal, Option<u64>),
         kind: ChangeKind,
     ) {
-        self.history.push_back(Change { timestamp, version: self.version, origin, origin_version, kind });
+        let history = Arc::make_mut(&mut self.history);
+        history.push(Change { timestamp, version: self.version, origin, origin_version, kind });
         self.changes_count += 1;
-        while self.history.len() > limits::HISTORY_MAX {
-            self.history.pop_front();
+        history.drain(..history.len().saturating_sub(limits::HISTORY_MAX));
+        history.shrink_to_fit();
+    }
+
+    /// Gives back room that collections keep when they have become empty: most canisters sleep most of the time.
+    pub(crate) fn shed(&mut self) {
+        if self.queue.is_empty() {
+            self.queue = Vector::new();
+        }
+        if self.contexts.is_empty() {
+            self.contexts = OrdMap::new();
+        }
+        if self.callbacks.is_empty() {
+            self.callbacks = OrdMap::new();
+        }
+        if self.chunks.is_empty() {
+            self.chunks = OrdMap::new();
+        }
+        if self.snapshots.is_empty() {
+            self.snapshots = OrdMap::new();
         }
     }
 

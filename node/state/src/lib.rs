@@ -12,6 +12,7 @@ pub mod memory;
 pub mod message;
 pub mod metrics;
 pub mod paused;
+mod shared;
 pub mod snapshot;
 pub mod state;
 pub mod tokens;

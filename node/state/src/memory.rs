@@ -3,17 +3,14 @@
 //! A page that was never written is absent and reads as zeroes. Clones share pages; [`PageTree::diff`] visits only what
 //! differs. The digest depends on content and never on the order of writes. Spec: `specs/state.md`, "Pages".
 
+pub(crate) mod encoding;
 mod node;
 #[cfg(test)]
 mod tests;
 
 use mains_types::Digest32;
 use node::{FANOUT, FANOUT_BITS, Node, View};
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error as _, SeqAccess, Visitor},
-    ser::SerializeSeq,
-};
+use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
 
 /// Bytes of one page of a [`PageTree`].
@@ -61,15 +58,6 @@ impl PageTree {
         }
     }
 
-    /// Like [`PageTree::set`], sharing the page instead of copying it.
-    pub fn set_shared(&mut self, index: u64, page: Arc<Page>) {
-        if *page == ZEROES {
-            self.remove(index);
-        } else if self.get(index).is_none_or(|old| !Arc::ptr_eq(old, &page) && **old != *page) {
-            self.put(index, page);
-        }
-    }
-
     /// Removes all pages from `index` on.
     pub fn truncate(&mut self, index: u64) {
         if fits(index, self.height)
@@ -88,6 +76,15 @@ impl PageTree {
     /// Whether no page is present.
     pub fn is_empty(&self) -> bool {
         self.root.is_none()
+    }
+
+    /// Takes over the parts of `other` that are equal, so that they are held once. Content stays as it is.
+    pub fn share_with(&mut self, other: &Self) {
+        if let (Some(root), Some(shared)) = (&mut self.root, &other.root)
+            && self.height == other.height
+        {
+            node::share(root, shared, self.height);
+        }
     }
 
     /// Whether both are the same tree in memory (cheap, may answer no for equal trees).
@@ -203,41 +200,5 @@ impl PartialEq for PageTree {
 }
 
 impl Eq for PageTree {}
-
-impl Serialize for PageTree {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.len() as usize))?;
-        for (index, page) in self.iter() {
-            list.serialize_element(&(index, serde_bytes::Bytes::new(&page[..])))?;
-        }
-        list.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for PageTree {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pages;
-        impl<'de> Visitor<'de> for Pages {
-            type Value = PageTree;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("ascending (index, page) pairs")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<PageTree, A::Error> {
-                let (mut tree, mut next) = (PageTree::default(), 0);
-                while let Some((index, bytes)) = list.next_element::<(u64, serde_bytes::ByteBuf)>()? {
-                    let page: &Page =
-                        bytes.as_slice().try_into().map_err(|_| A::Error::custom("a page has 4096 bytes"))?;
-                    if index < next || *page == ZEROES {
-                        return Err(A::Error::custom("pages ascend and are not all zeroes"));
-                    }
-                    tree.put(index, Arc::new(*page));
-                    next = index.checked_add(1).ok_or_else(|| A::Error::custom("page index too great"))?;
-                }
-                Ok(tree)
-            }
-        }
-        deserializer.deserialize_seq(Pages)
-    }
-}
 
 const _: () = assert!(FANOUT == 1 << FANOUT_BITS);

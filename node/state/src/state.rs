@@ -6,6 +6,7 @@
 mod certified;
 mod digest;
 mod encoding;
+mod modules;
 mod scheduling;
 mod subnet;
 #[cfg(test)]
@@ -123,6 +124,8 @@ pub struct State {
     tree: mains_tree::Tree,
     #[serde(skip)]
     dirty: Dirty,
+    #[serde(skip)]
+    modules: modules::Modules,
     /// Best-effort calls by when they stop waiting, with caller and callback.
     #[serde(skip)]
     deadlines: OrdSet<(UnixNanos, CanisterId, u64)>,
@@ -182,6 +185,7 @@ impl State {
             heartbeats: OrdSet::new(),
             tree: mains_tree::Tree::new(),
             dirty: Dirty::default(),
+            modules: modules::Modules::default(),
             deadlines: OrdSet::new(),
             canisters_bytes: 0,
         };
@@ -208,7 +212,8 @@ impl State {
     }
 
     /// Puts a new canister. The caller has taken care that its id is free.
-    pub fn insert_canister(&mut self, canister: Canister) {
+    pub fn insert_canister(&mut self, mut canister: Canister) {
+        canister.code.iter_mut().for_each(|code| self.modules.share(code));
         self.dirty.canisters.entry(canister.id).or_default();
         self.canisters.insert(canister.id, Arc::new(canister));
     }
@@ -217,7 +222,8 @@ impl State {
     ///
     /// # Panics
     /// If it is not there any more.
-    pub fn replace_canister(&mut self, canister: Canister) {
+    pub fn replace_canister(&mut self, mut canister: Canister) {
+        canister.code.iter_mut().for_each(|code| self.modules.share(code));
         let place = self.canister_mut(&canister.id).expect("replaces what is there");
         *place = canister;
     }

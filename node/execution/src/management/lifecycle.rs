@@ -9,7 +9,7 @@ use ic_management_canister_types as ic;
 use mains_ledger::{Account, Resource};
 use mains_state::{CallOrigin, Canister, ChangeKind, Message, RunStatus, Settings, State};
 use mains_types::{CanisterId, Cycles, Principal, Reject, ids, limits};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// What `provisional_create_canister_with_cycles` gives if nothing is said: 100 credits, as on the Internet Computer.
 const PROVISIONAL_CYCLES: u128 = 100_000_000_000_000;
@@ -145,7 +145,7 @@ pub(crate) fn run_out(state: &mut State, id: &CanisterId) {
     remove_code(state, id);
     let Some(canister) = state.canister_mut(id) else { return };
     canister.snapshots.clear();
-    canister.history.clear();
+    canister.history = Arc::default();
     (canister.settings.compute_allocation, canister.settings.memory_allocation) = (0, 0);
 }
 

@@ -162,6 +162,30 @@ impl Node {
         })
     }
 
+    /// What stands in a place, a page with its digest.
+    pub(super) fn child_at(&self, at: usize) -> Option<Child<'_>> {
+        match &self.children {
+            Children::Pages(leaves) => leaves[at].as_ref().map(|leaf| Child::Page(&leaf.page, leaf.digest())),
+            Children::Nodes(nodes) => nodes[at].as_deref().map(Child::Node),
+        }
+    }
+
+    /// Puts a page into an empty place of a node that is being built.
+    pub(super) fn put_page(&mut self, at: usize, page: Arc<Page>) {
+        if let Children::Pages(leaves) = &mut self.children {
+            leaves[at] = Some(Leaf { page, digest: OnceLock::new() });
+            self.count += 1;
+        }
+    }
+
+    /// Puts a node into an empty place of a node that is being built.
+    pub(super) fn put_node(&mut self, at: usize, node: Arc<Node>) {
+        if let Children::Nodes(nodes) = &mut self.children {
+            self.count += node.count;
+            nodes[at] = Some(node);
+        }
+    }
+
     fn child(&self, at: usize) -> Option<&Node> {
         match &self.children {
             Children::Nodes(nodes) => nodes[at].as_deref(),
@@ -174,6 +198,42 @@ impl Node {
             Children::Pages(leaves) => leaves[at].as_ref().map(|leaf| &leaf.page),
             Children::Nodes(_) => None,
         }
+    }
+}
+
+/// What a node holds in one place.
+pub(super) enum Child<'a> {
+    Node(&'a Node),
+    Page(&'a Arc<Page>, Digest32),
+}
+
+/// Replaces parts of `node` by equal ones of `other`; both have `height` levels.
+pub(super) fn share(node: &mut Arc<Node>, other: &Arc<Node>, height: u32) {
+    if Arc::ptr_eq(node, other) {
+        return;
+    }
+    if node.digest(height) == other.digest(height) {
+        *node = other.clone();
+        return;
+    }
+    match (&mut Arc::make_mut(node).children, &other.children) {
+        (Children::Pages(leaves), Children::Pages(others)) => {
+            for (leaf, other) in leaves.iter_mut().zip(others.iter()) {
+                if let (Some(leaf), Some(other)) = (leaf, other)
+                    && leaf.digest() == other.digest()
+                {
+                    *leaf = other.clone();
+                }
+            }
+        }
+        (Children::Nodes(nodes), Children::Nodes(others)) => {
+            for (node, other) in nodes.iter_mut().zip(others) {
+                if let (Some(node), Some(other)) = (node, other) {
+                    share(node, other, height - 1);
+                }
+            }
+        }
+        _ => {}
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::shared;
 use std::collections::BTreeMap;
 
 fn page(fill: u8) -> Page {
@@ -114,16 +115,68 @@ fn bytes_cross_page_borders_and_absent_pages_read_as_zeroes() {
 }
 
 #[test]
-fn a_tree_survives_encoding_and_a_bad_encoding_is_refused() {
-    let mut tree = PageTree::default();
-    for index in [0, 3, 17, 70_000] {
-        tree.set(index, &page(index as u8 | 1));
+fn trees_survive_encoding_and_share_what_is_equal_afterwards() {
+    let mut dice = Dice(5);
+    let mut first = PageTree::default();
+    for _ in 0..200 {
+        first.set(dice.roll(100_000), &page(1 + dice.roll(250) as u8));
     }
-    let bytes = postcard::to_stdvec(&tree).unwrap();
-    let back: PageTree = postcard::from_bytes(&bytes).unwrap();
-    assert_eq!(back.digest(), tree.digest());
-    let unordered = vec![(3u64, serde_bytes::ByteBuf::from(page(1))), (2, serde_bytes::ByteBuf::from(page(1)))];
-    assert!(postcard::from_bytes::<PageTree>(&postcard::to_stdvec(&unordered).unwrap()).is_err());
-    let short = vec![(3u64, serde_bytes::ByteBuf::from(vec![1; 5]))];
-    assert!(postcard::from_bytes::<PageTree>(&postcard::to_stdvec(&short).unwrap()).is_err());
+    let trees: Vec<PageTree> = (0..50u8)
+        .map(|count| {
+            // Built anew, so that nothing is shared before.
+            let mut tree = PageTree::default();
+            first.iter().for_each(|(index, page)| tree.set(index, page));
+            tree.set(70_000 + u64::from(count % 3), &page(255));
+            tree
+        })
+        .chain([PageTree::default()])
+        .collect();
+    let bytes = shared::encode(&trees).unwrap();
+    let (again, rest) = shared::decode::<Vec<PageTree>>(&bytes).unwrap();
+    assert!(rest.is_empty() && bytes.len() < 1_200_000);
+    for (tree, again) in trees.iter().zip(&again) {
+        assert_eq!((tree.digest(), tree.len(), tree.height), (again.digest(), again.len(), again.height));
+    }
+    assert!(again[0].same(&again[3]) && !again[0].same(&again[1]));
+    let ((index, page), _) = (again[0].iter().next().unwrap(), ());
+    assert!(Arc::ptr_eq(page, again[1].get(index).unwrap()));
+    assert_eq!(shared::encode(&again).unwrap(), bytes);
+    assert!(postcard::to_stdvec(&first).is_err(), "a tree alone has no encoding");
+}
+
+#[test]
+fn sharing_changes_nothing_but_what_is_held_twice() {
+    let mut dice = Dice(13);
+    for _ in 0..40 {
+        let span = 1 + dice.roll(5_000);
+        let (mut one, mut two) = (PageTree::default(), PageTree::default());
+        for _ in 0..60 {
+            let (index, fill) = (dice.roll(span), 1 + dice.roll(2) as u8);
+            one.set(index, &page(fill));
+            two.set(index, &page(if dice.roll(9) == 0 { 3 } else { fill }));
+        }
+        let digest = two.digest();
+        two.share_with(&one);
+        assert_eq!(two.digest(), digest);
+        let rebuilt = two.iter().fold(PageTree::default(), |mut tree, (index, page)| {
+            tree.set(index, page);
+            tree
+        });
+        assert_eq!(rebuilt.digest(), digest);
+        if one.height == two.height {
+            for (index, page) in two.iter() {
+                let other = one.get(index).filter(|other| *other == page);
+                assert!(
+                    other.is_none_or(|other| Arc::ptr_eq(other, page)),
+                    "an equal page in the same place is held once"
+                );
+            }
+        }
+        let mut equal = two.iter().fold(PageTree::default(), |mut tree, (index, page)| {
+            tree.set(index, page);
+            tree
+        });
+        equal.share_with(&two);
+        assert!(equal.same(&two));
+    }
 }

@@ -3,12 +3,12 @@
 //! Kept up to date leaf by leaf at every seal; planted whole at genesis and after decoding, with the same root. What it says
 //! about the subnet and its built-in canisters stands in `state/subnet.rs`.
 
-use super::{State, digest, subnet::cbor_principals};
+use super::{State, digest, modules::Modules, subnet::cbor_principals};
 use crate::{Canister, IngressStatus, ingress::IngressEntry};
 use mains_ledger::Resource;
 use mains_tree::Tree;
 use mains_types::{CanisterId, Digest32, Height, RequestId, UnixNanos};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 impl State {
     /// Ends a height: forgets what is due, brings the tree up to date, and returns its root.
@@ -18,6 +18,9 @@ impl State {
         dirty.requests.extend(self.ingress.prune(time));
         let metered: BTreeSet<CanisterId> = self.ledger.touched_canisters().copied().collect();
         for (id, indexed) in &dirty.canisters {
+            if let Some(canister) = self.canisters.get_mut(id) {
+                Arc::make_mut(canister).shed();
+            }
             self.reindex(id, *indexed);
             self.certify_canister(id);
         }
@@ -71,12 +74,12 @@ impl State {
             self.tree.remove::<&[u8]>(&[b"mains", b"state", b"canister", label]);
             return;
         };
-        let tree = &mut self.tree;
+        let (tree, modules) = (&mut self.tree, &self.modules);
         put(tree, &[b"mains", b"state", b"canister", label], digest::canister(canister).to_vec());
         put(tree, &[b"canister", label, b"controllers"], cbor_principals(canister.settings.controllers.iter()));
         let created_at = leb128(u128::from(canister.created_at.get()));
         put(tree, &[b"canister", label, b"canister_creation_timestamp"], created_at);
-        certify_code(tree, label, canister);
+        certify_code(tree, modules, label, canister);
     }
 
     fn certify_meters(&mut self, id: &CanisterId) {
@@ -104,7 +107,7 @@ impl State {
     }
 }
 
-fn certify_code(tree: &mut Tree, label: &[u8], canister: &Canister) {
+fn certify_code(tree: &mut Tree, modules: &Modules, label: &[u8], canister: &Canister) {
     let Some(code) = &canister.code else {
         for leaf in [&b"module_hash"[..], b"metadata", b"certified_data", b"last_install_timestamp"] {
             tree.remove(&[b"canister", label, leaf]);
@@ -119,11 +122,7 @@ fn certify_code(tree: &mut Tree, label: &[u8], canister: &Canister) {
         return;
     }
     tree.insert(&[b"canister", label, b"module_hash"], code.module_hash.to_vec());
-    let mut sections = Tree::new();
-    for (name, section) in code.sections.iter() {
-        sections.insert(&[name.as_bytes()], section.content.to_vec());
-    }
-    tree.insert_tree(&[b"canister", label, b"metadata"], sections);
+    tree.insert_tree(&[b"canister", label, b"metadata"], modules.metadata(code));
 }
 
 fn request_tree(entry: &IngressEntry) -> Tree {

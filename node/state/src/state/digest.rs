@@ -169,7 +169,7 @@ struct Summary<'a> {
     next_snapshot: u64,
     log: &'a Vector<LogRecord>,
     next_log: u64,
-    history: &'a Vector<Change>,
+    history: &'a [Change],
     changes_count: u64,
     charged_until: UnixNanos,
     turn: Option<u64>,

@@ -1,9 +1,7 @@
 //! The canonical form of a whole state: what checkpoints hold and what a replica that joins is sent.
 
-mod snapshots;
-
 use super::{Indexed, State, indexed_as};
-use crate::Canister;
+use crate::{Canister, Code, shared, snapshot::Content};
 use imbl::OrdMap;
 use mains_types::{CanisterId, Digest32};
 use serde_bytes::ByteBuf;
@@ -24,26 +22,11 @@ pub enum EncodingError {
     Inconsistent(String),
 }
 
-/// Modules by the BLAKE3 of their bytes: one that many canisters run stands in the form once.
-type Modules = BTreeMap<Digest32, Arc<ByteBuf>>;
-/// Snapshots of canisters that have some, in the order of their ids.
-type Snapshots = Vec<(CanisterId, Vec<snapshots::Packed>)>;
-
 impl State {
-    /// The whole state, canonical: equal states have equal bytes. A module that many canisters run stands in it once.
+    /// The whole state, canonical: equal states have equal bytes. Modules, pages and parts of memories that are equal stand in
+    /// it once.
     pub fn encode(&self) -> Vec<u8> {
-        let (mut modules, mut snapshots) = (Modules::new(), Snapshots::new());
-        let mut state = self.clone();
-        for id in self.canisters.keys() {
-            let Some(canister) = state.canisters.get_mut(id).map(Arc::make_mut) else { continue };
-            if !canister.snapshots.is_empty() {
-                snapshots.push((*id, snapshots::pack(canister, &mut modules)));
-            }
-            if let Some(code) = canister.code.as_mut() {
-                code.wasm = name_module(&mut modules, &code.wasm);
-            }
-        }
-        postcard::to_stdvec(&(modules, state, snapshots)).expect("a state has an encoding")
+        shared::encode(self).expect("a state has an encoding")
     }
 
     /// Restores an encoded state with its tree. Compare its [`State::root`] with a certified one before use.
@@ -51,27 +34,9 @@ impl State {
     /// # Errors
     /// The bytes are not what [`State::encode`] makes, or the ledger in them does not add up.
     pub fn decode(bytes: &[u8]) -> Result<Self, EncodingError> {
-        let (parts, rest) = postcard::take_from_bytes::<(Modules, Self, Snapshots)>(bytes).map_err(malformed)?;
-        let (modules, mut state, snapshots) = parts;
+        let (mut state, rest) = shared::decode::<Self>(bytes).map_err(EncodingError::Malformed)?;
         if !rest.is_empty() {
             return Err(EncodingError::TrailingBytes(rest.len()));
-        }
-        let ids: Vec<CanisterId> = state.canisters.keys().copied().collect();
-        for id in ids {
-            let canister = state.canisters.get_mut(&id).map(Arc::make_mut);
-            if let Some(code) = canister.and_then(|canister| canister.code.as_mut()) {
-                let missing = || inconsistent(&id, "its module is missing");
-                code.wasm = named_module(&modules, &code.wasm).ok_or_else(missing)?;
-            }
-        }
-        if !snapshots.is_sorted_by(|(id, _), (next, _)| id < next) {
-            return Err(EncodingError::Inconsistent("snapshots are not in order".into()));
-        }
-        for (id, packed) in snapshots {
-            let canister = state.canisters.get_mut(&id).map(Arc::make_mut);
-            let canister = canister.ok_or_else(|| inconsistent(&id, "has snapshots and does not exist"))?;
-            let snapshots = snapshots::unpack(canister.code.as_ref(), packed, &modules);
-            canister.snapshots = snapshots.map_err(|what| inconsistent(&id, what))?;
         }
         state.ledger.check_full().map_err(EncodingError::Inconsistent)?;
         state.rebuild()?;
@@ -80,10 +45,12 @@ impl State {
 
     /// Restores what is derived: indexes and tree.
     fn rebuild(&mut self) -> Result<(), EncodingError> {
+        let mut checked = CheckedModules::new();
         for (id, canister) in &self.canisters {
             let Indexed { timer, has_heartbeat, bytes } = indexed_as(canister);
             self.canisters_bytes = self.canisters_bytes.saturating_add(bytes);
-            check(id, canister).map_err(|what| inconsistent(id, what))?;
+            check(id, canister, &mut checked)
+                .map_err(|what| EncodingError::Inconsistent(format!("canister {id}: {what}")))?;
             self.ready.extend(canister.turn.map(|turn| (turn, *id)));
             self.paused.extend(canister.paused.as_ref().and_then(|paused| Some((paused.place?, *id))));
             self.timers.extend(timer.map(|timer| (timer, *id)));
@@ -97,14 +64,24 @@ impl State {
         if waiting.map(|message| message.bytes()).sum::<u64>() != self.system_queue_bytes {
             return Err(EncodingError::Inconsistent("bytes of the built-in canisters' queues".into()));
         }
+        for code in checked.into_values() {
+            self.modules.share(&mut code.clone());
+        }
         self.ingress.rebuild();
         self.plant();
         Ok(())
     }
 }
 
+/// Modules that were found to have the digest that they should have, by where their parts are.
+type CheckedModules<'a> = BTreeMap<(usize, usize, usize), &'a Code>;
+
 /// Checks what the root does not cover because it follows from what it does cover.
-fn check(id: &CanisterId, canister: &Canister) -> Result<(), &'static str> {
+fn check<'a>(id: &CanisterId, canister: &'a Canister, checked: &mut CheckedModules<'a>) -> Result<(), &'static str> {
+    let taken = canister.snapshots.values().filter_map(|snapshot| match &snapshot.content {
+        Content::Taken(code) => Some(code),
+        Content::Uploaded(_) => None,
+    });
     let fits = [
         (*id == canister.id, "stands under another id"),
         (
@@ -116,33 +93,27 @@ fn check(id: &CanisterId, canister: &Canister) -> Result<(), &'static str> {
             canister.queue.iter().map(|message| message.bytes()).sum::<u64>() == canister.queue_bytes,
             "bytes of its queue",
         ),
-        (canister.code.as_ref().is_none_or(|code| code.digest == code.module_digest()), "digest of its module"),
+        (canister.code.iter().chain(taken).all(|code| is_module(code, checked)), "digest of a module"),
         (are_hashed(&canister.chunks), "hash of a chunk"),
+        (canister.snapshots.values().all(|snapshot| are_hashed(&snapshot.chunks)), "hash of a snapshot's chunk"),
+        (canister.snapshots.values().all(|snapshot| snapshot.bytes() == snapshot.counted()), "bytes of a snapshot"),
         (canister.snapshots.keys().all(|number| *number < canister.next_snapshot), "the next snapshot's number"),
     ];
     fits.into_iter().find(|(fits, _)| !fits).map_or(Ok(()), |(_, what)| Err(what))
 }
 
+/// Whether code has the digest that its module has. Decoding puts one value wherever parts are equal, so a module is hashed
+/// once, however many canisters have it.
+fn is_module<'a>(code: &'a Code, checked: &mut CheckedModules<'a>) -> bool {
+    let parts =
+        (Arc::as_ptr(&code.wasm) as usize, Arc::as_ptr(&code.sections) as usize, Arc::as_ptr(&code.exports) as usize);
+    match checked.get(&parts) {
+        Some(known) => known.digest == code.digest,
+        None => code.digest == code.module_digest() && checked.insert(parts, code).is_none(),
+    }
+}
+
 /// Whether each chunk stands under its SHA-256.
 fn are_hashed(chunks: &OrdMap<Digest32, Arc<ByteBuf>>) -> bool {
     chunks.iter().all(|(hash, chunk)| Sha256::digest(&chunk[..])[..] == hash[..])
-}
-
-/// Keeps a module and returns its name, which takes its place.
-fn name_module(modules: &mut Modules, wasm: &Arc<ByteBuf>) -> Arc<ByteBuf> {
-    let name = *blake3::hash(wasm).as_bytes();
-    modules.entry(name).or_insert_with(|| wasm.clone());
-    Arc::new(ByteBuf::from(name))
-}
-
-fn named_module(modules: &Modules, name: &[u8]) -> Option<Arc<ByteBuf>> {
-    modules.get(&Digest32::try_from(name).ok()?).cloned()
-}
-
-fn inconsistent(id: &CanisterId, what: &str) -> EncodingError {
-    EncodingError::Inconsistent(format!("canister {id}: {what}"))
-}
-
-fn malformed(error: postcard::Error) -> EncodingError {
-    EncodingError::Malformed(error.to_string())
 }

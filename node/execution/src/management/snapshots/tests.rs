@@ -110,7 +110,7 @@ fn a_snapshot_restores_what_came_after_it() {
     let (old, new) = (before.code.as_ref().unwrap(), after.code.as_ref().unwrap());
     assert_eq!((new.module_hash, &new.heap.pages, &new.stable), (old.module_hash, &old.heap.pages, &old.stable));
     assert_eq!(after.version, before.version + 2, "the upgrade and the load");
-    let change = after.history.back().unwrap();
+    let change = after.history.last().unwrap();
     assert_eq!((change.version, change.origin), (after.version, alice()));
     let status: ic::CanisterStatusResult = decode(&bench.manage(alice(), "canister_status", &record(id)));
     assert_eq!(status.memory_metrics.snapshots_size, Nat::from(snapshot.total_size));
