@@ -19,10 +19,10 @@ use wasmtime::{Config, OptLevel, Strategy};
 
 /// Live instances kept for runs that are committed, and the bytes of their memories: a heap is in the state once more.
 const UPDATE_INSTANCES_MAX: usize = 500;
-const UPDATE_BYTES_MAX: u64 = 4 << 30;
+const UPDATE_BYTES_MAX: u64 = 2 << 30;
 /// Live instances kept for runs that are not committed, and the bytes of their memories.
 const QUERY_INSTANCES_MAX: usize = 200;
-const QUERY_BYTES_MAX: u64 = 2 << 30;
+const QUERY_BYTES_MAX: u64 = 1 << 30;
 
 /// What modules are compiled to. Results are the same with either, or one of them is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,8 +109,7 @@ impl WasmtimeEngine {
         let module = self.modules.installed(&code.wasm);
         // Apart, so that a query on an older version never takes the instance that the next update needs.
         let pool = if *commit { &self.updates } else { &self.queries };
-        let usable = |live: &Live| Arc::ptr_eq(&live.module, &module) && live.fits(code.heap.bytes);
-        let live = pool.take(canister).filter(usable).unwrap_or_else(|| {
+        let live = pool.take(canister, &module, &code.heap).unwrap_or_else(|| {
             Live::new(module.clone(), self.tracker.clone())
                 .unwrap_or_else(|trap| panic!("an installed module cannot be instantiated: {trap:?}"))
         });

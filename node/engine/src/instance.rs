@@ -17,6 +17,9 @@ use mains_types::limits::{STACK_SLOTS_MAX, WASM_PAGE_BYTES};
 use std::{collections::HashMap, ops::Range, sync::Arc};
 use wasmtime::{Func, Global, Instance, Memory, Ref, Store, Table, TypedFunc, Val};
 
+/// Bytes of host memory of an instance beside its pages, about: page tables, store, globals, tables.
+const INSTANCE_BYTES: u64 = 32 << 10;
+
 const ZEROES: Page = [0; PAGE_BYTES];
 
 /// Ranges of pages that are protected again one by one; more are cheaper all at once.
@@ -79,9 +82,14 @@ impl Live {
         self.heap
     }
 
+    /// Pages of its memory that are not all zeroes.
+    pub(crate) fn pages_count(&self) -> u64 {
+        self.heap.pages.len()
+    }
+
     /// Bytes of host memory that it takes, about.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        self.heap.pages.len() * PAGE_BYTES as u64
+        self.heap.pages.len() * PAGE_BYTES as u64 + INSTANCE_BYTES
     }
 
     /// Whether [`Live::become_heap`] can make it equal a heap of that size: memories do not shrink.
@@ -154,6 +162,7 @@ impl Live {
             if is_stopped { Err(Trap::OutOfInstructions) } else { outcome::outcome(result, trap, gas, stack) };
         if outcome.is_ok() && commit {
             self.commit();
+            self.share(entry);
         } else {
             self.roll_back();
         }
@@ -207,6 +216,13 @@ impl Live {
         self.heap = Heap { pages, bytes: self.bytes(), globals: self.read_globals() };
     }
 
+    /// Lets a canister that has just begun share with others of its module what came out equal.
+    fn share(&mut self, entry: &Entry) {
+        if let Some(image) = self.module.image(entry) {
+            self.heap.pages.share_with(image.get_or_init(|| self.heap.pages.clone()));
+        }
+    }
+
     /// Undoes what the run wrote. A memory that grew keeps its size: then the instance is of no more use.
     fn roll_back(&mut self) {
         if !self.fits(self.heap.bytes) {
@@ -228,7 +244,7 @@ impl Live {
             });
             if written.len() <= RANGES_MAX {
                 for range in written {
-                    self.tracker.protect(start + range.start, range.len());
+                    self.tracker.settle(start + range.start, range.len());
                 }
             } else {
                 self.tracker.forget(start, length);

@@ -10,7 +10,7 @@ use crate::{
     validate,
 };
 use disk::Disk;
-use mains_execution::engine::{ModuleError, ModuleInfo, Trap};
+use mains_execution::engine::{Entry, ModuleError, ModuleInfo, Trap};
 use mains_state::{Heap, PageTree};
 use mains_types::Digest32;
 use serde_bytes::ByteBuf;
@@ -23,6 +23,8 @@ use wasmtime::{Engine, InstancePre, Linker};
 
 /// Modules kept in memory (a big one is about 5 MB of machine code); the disk has the rest.
 const MODULES_MAX: usize = 512;
+/// Bytes of compiled modules kept on disk.
+const DISK_BYTES_MAX: u64 = 4 << 30;
 /// Addresses of modules' bytes kept with their ids; about 100 bytes each.
 const ADDRESSES_MAX: usize = 1 << 17;
 
@@ -37,9 +39,23 @@ pub(crate) struct Module {
     /// Its active data segments.
     data: Vec<(u64, Vec<u8>)>,
     fresh: OnceLock<Result<Heap, Trap>>,
+    /// Memories as they were after the start function and after `canister_init`, when they first ran.
+    started: OnceLock<PageTree>,
+    initialized: OnceLock<PageTree>,
 }
 
 impl Module {
+    /// The memory that canisters with this module are likely to have, by and large, after `entry`.
+    pub(crate) fn image(&self, entry: &Entry) -> Option<&OnceLock<PageTree>> {
+        match entry {
+            Entry::Start => Some(&self.started),
+            Entry::Export(name) if name == "canister_init" || name == "canister_post_upgrade" => {
+                Some(&self.initialized)
+            }
+            _ => None,
+        }
+    }
+
     /// The heap of a fresh instance; made once, so that all canisters with this module share its pages.
     ///
     /// # Errors
@@ -90,7 +106,7 @@ impl Modules {
         let mut linkers = [Linker::new(&engine), Linker::new(&engine)];
         host::link::<u32>(&mut linkers[0])?;
         host::link::<u64>(&mut linkers[1])?;
-        let disk = directory.map(|directory| Disk::open(directory, &engine)).transpose()?;
+        let disk = directory.map(|directory| Disk::open(directory, &engine, DISK_BYTES_MAX)).transpose()?;
         Ok(Self { engine, linkers, disk, kept: Mutex::default() })
     }
 
@@ -131,14 +147,24 @@ impl Modules {
         let Instrumented { wasm: instrumented, data, globals } =
             instrument::instrument(wasm).map_err(|error| ModuleError { rule: error.to_string(), offset: None })?;
         let compiled = match &self.disk {
-            Some(disk) => disk.get(&self.engine, &info.id, || self.compile(&instrumented))?,
+            Some(disk) => {
+                disk.get(&self.engine, blake3::hash(&instrumented).as_bytes(), || self.compile(&instrumented))?
+            }
             None => self.compile(&instrumented)?,
         };
         let linker = &self.linkers[usize::from(info.memory64)];
         let pre =
             linker.instantiate_pre(&compiled).unwrap_or_else(|error| panic!("a valid module's imports: {error:?}"));
         let data = data.into_iter().map(|(offset, range)| (offset, wasm[range].to_vec())).collect();
-        Ok(Arc::new(Module { info: Arc::new(info), pre, globals, data, fresh: OnceLock::new() }))
+        Ok(Arc::new(Module {
+            info: Arc::new(info),
+            pre,
+            globals,
+            data,
+            fresh: OnceLock::new(),
+            started: OnceLock::new(),
+            initialized: OnceLock::new(),
+        }))
     }
 
     fn compile(&self, instrumented: &[u8]) -> Result<wasmtime::Module, ModuleError> {

@@ -1,11 +1,23 @@
 //! Live instances that wait for their next message, the latest used ones.
+//!
+//! Instances of one module differ in nothing but memory and globals, so one that waits for another canister can be made to serve
+//! this one by writing the few pages in which their heaps differ. That is how sleeping canisters wake.
 
-use crate::instance::Live;
+use crate::{instance::Live, modules::Module};
+use mains_state::Heap;
 use mains_types::CanisterId;
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+/// Instances of one module beyond which a canister without one takes over another's: that costs about as much as serving one
+/// message more, each further instance costs memory.
+const MODULE_INSTANCES: usize = 64;
+/// Pages of an instance that may be taken over. Canisters with more are likely to differ in most of them.
+const TAKEN_OVER_PAGES_MAX: u64 = 4_096;
+/// Instances that are looked at to find one that can be taken over.
+const LOOKED_AT_MAX: usize = 8;
 
 /// Waiting instances.
 pub(crate) struct Pool {
@@ -18,12 +30,20 @@ pub(crate) struct Pool {
 
 #[derive(Default)]
 struct Waiting {
-    /// By canister, each with the moment it was put here; several threads may query the same canister.
-    instances: HashMap<CanisterId, Vec<(u64, Live)>>,
-    /// Whose instance was put here at that moment, and how many bytes it takes.
-    order: BTreeMap<u64, (CanisterId, u64)>,
+    /// By the moment they were put here.
+    instances: BTreeMap<u64, Resting>,
+    /// Moments of each canister's instances; several threads may query the same canister.
+    by_canister: HashMap<CanisterId, BTreeSet<u64>>,
+    /// Moments of each module's instances. The module is named by its address, which its instances keep in use.
+    by_module: HashMap<usize, BTreeSet<u64>>,
     bytes: u64,
     clock: u64,
+}
+
+struct Resting {
+    canister: CanisterId,
+    live: Live,
+    bytes: u64,
 }
 
 impl Pool {
@@ -31,29 +51,42 @@ impl Pool {
         Self { instances_max, bytes_max, waiting: Mutex::default() }
     }
 
-    /// Takes the canister's latest instance, if one waits.
-    pub(crate) fn take(&self, canister: &CanisterId) -> Option<Live> {
+    /// Takes an instance of `module` that can be made to equal `heap`: the canister's latest one; if it has none, perhaps one
+    /// that another canister has not used for long.
+    pub(crate) fn take(&self, canister: &CanisterId, module: &Arc<Module>, heap: &Heap) -> Option<Live> {
         let mut waiting = self.waiting();
-        let instances = waiting.instances.get_mut(canister)?;
-        let (moment, live) = instances.pop()?;
-        if instances.is_empty() {
-            waiting.instances.remove(canister);
+        let own = waiting.by_canister.get(canister).and_then(|moments| moments.last().copied());
+        if let Some(moment) = own {
+            let live = waiting.remove(moment)?.live;
+            if Arc::ptr_eq(&live.module, module) && live.fits(heap.bytes) {
+                return Some(live);
+            }
+            drop(waiting);
+            drop(live);
+            return None;
         }
-        waiting.forget(moment);
-        Some(live)
+        let moments = waiting.by_module.get(&address(module))?;
+        if moments.len() < MODULE_INSTANCES && waiting.instances.len() < self.instances_max {
+            return None;
+        }
+        let usable = |moment: &&u64| {
+            waiting.instances.get(moment).is_some_and(|resting| {
+                resting.live.fits(heap.bytes) && resting.live.pages_count() <= TAKEN_OVER_PAGES_MAX
+            })
+        };
+        let moment = *moments.iter().take(LOOKED_AT_MAX).find(usable)?;
+        waiting.remove(moment).map(|resting| resting.live)
     }
 
     /// Puts an instance back; those unused for longest may have to go.
     pub(crate) fn put(&self, canister: CanisterId, live: Live) {
         let mut waiting = self.waiting();
-        waiting.clock += 1;
-        let (moment, bytes) = (waiting.clock, live.resident_bytes());
-        waiting.order.insert(moment, (canister, bytes));
-        waiting.bytes += bytes;
-        waiting.instances.entry(canister).or_default().push((moment, live));
+        waiting.insert(canister, live);
         let mut surplus = Vec::new();
-        while waiting.order.len() > self.instances_max || waiting.bytes > self.bytes_max {
-            surplus.extend(waiting.remove_oldest());
+        while waiting.instances.len() > self.instances_max || waiting.bytes > self.bytes_max {
+            let oldest = waiting.instances.first_key_value().map(|(moment, _)| *moment);
+            let Some(resting) = oldest.and_then(|moment| waiting.remove(moment)) else { break };
+            surplus.push(resting);
         }
         drop(waiting);
         // Unmapping takes its time; nobody waits for it.
@@ -67,21 +100,33 @@ impl Pool {
 }
 
 impl Waiting {
-    fn forget(&mut self, moment: u64) -> Option<CanisterId> {
-        let (canister, bytes) = self.order.remove(&moment)?;
-        self.bytes -= bytes;
-        Some(canister)
+    fn insert(&mut self, canister: CanisterId, live: Live) {
+        self.clock += 1;
+        let (moment, bytes) = (self.clock, live.resident_bytes());
+        self.by_canister.entry(canister).or_default().insert(moment);
+        self.by_module.entry(address(&live.module)).or_default().insert(moment);
+        self.bytes += bytes;
+        self.instances.insert(moment, Resting { canister, live, bytes });
     }
 
-    fn remove_oldest(&mut self) -> Option<Live> {
-        let moment = *self.order.first_key_value()?.0;
-        let canister = self.forget(moment)?;
-        let instances = self.instances.get_mut(&canister)?;
-        let index = instances.iter().position(|(put, _)| *put == moment)?;
-        let (_, live) = instances.remove(index);
-        if instances.is_empty() {
-            self.instances.remove(&canister);
-        }
-        Some(live)
+    fn remove(&mut self, moment: u64) -> Option<Resting> {
+        let resting = self.instances.remove(&moment)?;
+        self.bytes -= resting.bytes;
+        forget(&mut self.by_canister, &resting.canister, moment);
+        forget(&mut self.by_module, &address(&resting.live.module), moment);
+        Some(resting)
     }
+}
+
+fn forget<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeSet<u64>>, key: &K, moment: u64) {
+    if let Some(moments) = index.get_mut(key) {
+        moments.remove(&moment);
+        if moments.is_empty() {
+            index.remove(key);
+        }
+    }
+}
+
+fn address(module: &Arc<Module>) -> usize {
+    Arc::as_ptr(module) as usize
 }

@@ -99,13 +99,14 @@ impl Slot {
         let result =
             unsafe { libc::mprotect(self.base().add(self.bytes).cast(), added, libc::PROT_READ | libc::PROT_WRITE) };
         assert!(result == 0, "the host refuses {added} more bytes of memory: {}", std::io::Error::last_os_error());
-        self.tracker.protect(self.base() as usize + self.bytes, added);
+        self.tracker.begin(self.base() as usize + self.bytes, added);
         self.bytes = bytes;
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        self.tracker.unregister(self.base() as usize);
         // SAFETY: the mapping is ours and nothing refers to it any more.
         unsafe {
             libc::munmap(self.start, TOTAL_BYTES);

@@ -14,10 +14,8 @@ pub(super) const LIMIT: u64 = 100_000_000;
 
 /// One engine for every way of tracking that works here.
 pub(super) fn engines() -> Vec<WasmtimeEngine> {
-    let engines: Vec<_> = [Tracking::Userfault, Tracking::Compare]
-        .into_iter()
-        .filter_map(|tracking| WasmtimeEngine::with_tracking(None, tracking).ok())
-        .collect();
+    let engines: Vec<_> =
+        Tracking::ALL.into_iter().filter_map(|tracking| WasmtimeEngine::with_tracking(None, tracking).ok()).collect();
     assert!(!engines.is_empty());
     engines
 }

@@ -1,7 +1,11 @@
 use super::harness::{Canister, Outcome, engine, engines, module, wasm};
 use crate::{Tracking, WasmtimeEngine};
-use mains_execution::engine::{Engine, Trap};
+use mains_execution::{
+    engine::{Engine, Entry, Trap},
+    system_api::Mode,
+};
 use mains_types::ids::canister_id;
+use std::sync::Arc;
 
 /// Writes all over its memory, and keeps count in globals of every type.
 const WRITER: &str = r#"
@@ -61,10 +65,11 @@ fn leak(tracking: Tracking) -> Option<&'static WasmtimeEngine> {
 fn state_and_instructions_are_the_same_with_every_tracking_and_with_no_live_instance() {
     let compare = leak(Tracking::Compare).expect("comparing works everywhere");
     let expected = history(|_| compare);
-    if let Some(userfault) = leak(Tracking::Userfault) {
-        assert_eq!(history(|_| userfault), expected);
+    for engine in Tracking::ALL.into_iter().filter_map(leak) {
+        assert_eq!(history(|_| engine), expected, "{:?}", engine.tracking());
         // Now on one host, now on the other: every run begins on an instance that is outdated.
-        assert_eq!(history(|step| if step % 3 == 0 { userfault } else { compare }), expected);
+        let mixed = history(|step| if step % 3 == 0 { engine } else { compare });
+        assert_eq!(mixed, expected, "{:?}", engine.tracking());
     }
     let mut canister = Canister::new(compare, &module(WRITER));
     let mut fresh = Vec::new();
@@ -83,11 +88,13 @@ fn state_and_instructions_are_the_same_with_every_tracking_and_with_no_live_inst
 }
 
 #[test]
-fn this_host_tracks_writes_with_the_kernel_if_it_is_the_tests_own() {
-    // Not an assertion about every host: only that detection agrees with what can be asked for.
+fn the_fastest_way_of_tracking_that_works_here_is_taken() {
     let engine = WasmtimeEngine::new(None).expect("an engine starts everywhere");
-    let wanted = WasmtimeEngine::with_tracking(None, Tracking::Userfault).map(|engine| engine.tracking());
-    assert_eq!(engine.tracking(), wanted.unwrap_or(Tracking::Compare));
+    let works = |tracking: &Tracking| WasmtimeEngine::with_tracking(None, *tracking).is_ok();
+    assert_eq!(Some(engine.tracking()), Tracking::ALL.into_iter().find(works));
+    assert!(works(&Tracking::Compare));
+    #[cfg(target_os = "linux")]
+    assert!(works(&Tracking::PrivateRead), "needs nothing but files in memory");
 }
 
 #[test]
@@ -204,5 +211,46 @@ fn a_memory_with_64_bit_addresses_works_like_any_other() {
         assert_eq!(canister.update("too_far", &[]).number(), u64::MAX);
         assert_eq!(canister.update("outside", &[]).result, Err(Trap::HeapOutOfBounds));
         assert_eq!(canister.update("huge", &[]).result, Err(Trap::OutOfInstructions));
+    }
+}
+
+#[test]
+fn canisters_that_begin_alike_share_their_pages_and_those_that_sleep_take_over_instances() {
+    let text = module(
+        r#"(func (export "canister_init") (local $at i32)
+             (loop $next
+               (i64.store (local.get $at) (i64.const 7))
+               (local.set $at (i32.add (local.get $at) (i32.const 4096)))
+               (br_if $next (i32.lt_u (local.get $at) (i32.const 65536)))))
+           (func (export "canister_update add") (local $at i32)
+             (call $argument_copy (i32.const 8) (i32.const 0) (i32.const 8))
+             (local.set $at (i32.and (i32.load (i32.const 8)) (i32.const 0xf000)))
+             (i64.store (local.get $at) (i64.add (i64.load (local.get $at)) (i64.const 1)))
+             (i64.store (i32.const 0) (i64.load (local.get $at)))
+             (call $answer))"#,
+    );
+    for engine in &engines() {
+        let mut canisters: Vec<_> = (0..100)
+            .map(|index| {
+                let mut canister = Canister::new(engine, &text);
+                canister.id = canister_id(1_000 + index);
+                let entry = Entry::Export("canister_init".into());
+                assert_eq!(canister.run(Mode::Init, entry, &[], true).result, Ok(()));
+                canister
+            })
+            .collect();
+        assert!(canisters.iter().all(|canister| canister.code.heap.pages.same(&canisters[0].code.heap.pages)));
+        // More canisters than a module has instances, each with a page of its own.
+        for round in 1..4 {
+            for (index, canister) in canisters.iter_mut().enumerate() {
+                let page = (index as u64 % 15 + 1) << 12;
+                assert_eq!(canister.update("add", &page.to_le_bytes()).number(), 7 + round);
+            }
+        }
+        let (one, two) = (&canisters[1].code.heap.pages, &canisters[2].code.heap.pages);
+        assert_eq!(
+            one.iter().filter(|(at, page)| two.get(*at).is_some_and(|other| Arc::ptr_eq(page, other))).count(),
+            13
+        );
     }
 }

@@ -4,8 +4,8 @@
 //! the pages written since and protects them again. Sources: Linux `Documentation/admin-guide/mm/{userfaultfd,pagemap}.rst`.
 #![allow(unsafe_code)]
 
+use super::pagemap::{Pagemap, Pages};
 use std::{
-    fs::File,
     io,
     ops::Range,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
@@ -21,13 +21,6 @@ const FEATURE_WP_UNPOPULATED: u64 = 1 << 13;
 const FEATURE_WP_ASYNC: u64 = 1 << 15;
 const REGISTER_MODE_WP: u64 = 2;
 const WRITEPROTECT_MODE_WP: u64 = 1;
-
-const PAGEMAP_SCAN: libc::c_ulong = 0xc060_6610;
-const PAGE_IS_WRITTEN: u64 = 2;
-const SCAN_WP_MATCHING: u64 = 1;
-const SCAN_CHECK_WPASYNC: u64 = 2;
-/// Regions that one scan hands over; a scan that finds more goes on.
-const REGIONS: usize = 256;
 
 #[repr(C)]
 struct Api {
@@ -51,36 +44,11 @@ struct WriteProtect {
     mode: u64,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Region {
-    start: u64,
-    end: u64,
-    categories: u64,
-}
-
-#[repr(C)]
-#[derive(Default)]
-struct Scan {
-    size: u64,
-    flags: u64,
-    start: u64,
-    end: u64,
-    walk_end: u64,
-    vec: u64,
-    vec_len: u64,
-    max_pages: u64,
-    category_inverted: u64,
-    category_mask: u64,
-    category_anyof_mask: u64,
-    return_mask: u64,
-}
-
 /// The two files of this process that tracking needs.
 #[derive(Debug)]
 pub(crate) struct Userfault {
     userfault: OwnedFd,
-    pagemap: File,
+    pagemap: Pagemap,
 }
 
 impl Userfault {
@@ -89,7 +57,7 @@ impl Userfault {
     /// # Errors
     /// What the kernel says; containers often forbid userfaultfd.
     pub(crate) fn open() -> io::Result<Self> {
-        let tracker = Self { userfault: userfault()?, pagemap: File::open("/proc/self/pagemap")? };
+        let tracker = Self { userfault: userfault()?, pagemap: Pagemap::open()? };
         let mut api = Api {
             api: UFFD_API,
             features: FEATURE_PAGEFAULT_FLAG_WP | FEATURE_WP_UNPOPULATED | FEATURE_WP_ASYNC,
@@ -121,33 +89,7 @@ impl Userfault {
     }
 
     fn scan(&self, start: usize, bytes: usize, protect: bool, visit: &mut dyn FnMut(Range<usize>)) -> io::Result<()> {
-        let mut regions = [Region::default(); REGIONS];
-        let end = (start + bytes) as u64;
-        let mut from = start as u64;
-        while from < end {
-            let mut scan = Scan {
-                size: size_of::<Scan>() as u64,
-                flags: if protect { SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC } else { 0 },
-                start: from,
-                end,
-                vec: regions.as_mut_ptr() as u64,
-                vec_len: REGIONS as u64,
-                category_mask: PAGE_IS_WRITTEN,
-                return_mask: PAGE_IS_WRITTEN,
-                ..Scan::default()
-            };
-            // SAFETY: the kernel writes at most `vec_len` regions to `regions` and the outcome to `scan`; it changes no content.
-            let count = unsafe { libc::ioctl(self.pagemap.as_raw_fd(), PAGEMAP_SCAN as _, &mut scan) };
-            let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-            for region in &regions[..count] {
-                visit(region.start as usize - start..region.end as usize - start);
-            }
-            if scan.walk_end <= from {
-                return Err(io::Error::other("a scan of pages does not advance"));
-            }
-            from = scan.walk_end;
-        }
-        Ok(())
+        self.pagemap.scan(start, bytes, Pages::Unprotected { protect }, visit)
     }
 
     /// Writes one page of two and sees whether exactly that is noticed, twice.
