@@ -128,7 +128,7 @@ impl WasmtimeEngine {
     }
 
     /// Runs it if that takes few instructions and no more than `allowance`; else hands it back.
-    fn run_short<'a>(&self, run: Run<'a>, allowance: u64) -> Result<Ran, Run<'a>> {
+    fn run_short<'a>(&self, run: Run<'a>, allowance: u64) -> Result<Ran, Box<Run<'a>>> {
         let (mut live, pool) = self.live(&run);
         let Run { canister, code, entry, api, instructions, commit } = run;
         live.become_heap(&code.heap);
@@ -138,13 +138,14 @@ impl WasmtimeEngine {
             pool.put(canister, live);
         }
         if is_stopped {
-            return Err(Run { canister, code, entry, api: ran.api.restarted(), instructions, commit });
+            let api = ran.api.restarted();
+            return Err(Box::new(Run { canister, code, entry, api, instructions, commit }));
         }
         Ok(ran)
     }
 
     /// A run that can wait in its middle.
-    fn suspended(&self, run: Run<'_>) -> Suspended {
+    fn suspended(&self, run: Run<'_>) -> Box<Suspended> {
         let (mut live, pool) = self.live(&run);
         let Run { canister, code, entry, api, instructions, commit } = run;
         let heap = code.heap.clone();
@@ -189,7 +190,7 @@ impl Engine for WasmtimeEngine {
             None if allowance > SLICE_INSTRUCTIONS || self.parked.expects_long(&canister) => self.suspended(run),
             None => match on_big_stack(|| self.run_short(run, allowance)) {
                 Ok(ran) => return (ran.instructions <= allowance).then_some(ran),
-                Err(run) => self.suspended(run),
+                Err(run) => self.suspended(*run),
             },
         };
         match suspended.resume(allowance) {

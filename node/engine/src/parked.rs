@@ -65,7 +65,7 @@ impl Suspended {
     ///
     /// # Panics
     /// If the host cannot start a thread.
-    pub(crate) fn start(run: impl FnOnce(u64, Pause) -> Option<Ran> + Send + 'static) -> Self {
+    pub(crate) fn start(run: impl FnOnce(u64, Pause) -> Option<Ran> + Send + 'static) -> Box<Self> {
         let (allowances, given) = sync_channel(1);
         let (tell, events) = sync_channel(1);
         let work = move || {
@@ -78,14 +78,14 @@ impl Suspended {
         };
         let builder = Builder::new().name("mains-slices".into()).stack_size(HOST_STACK_BYTES);
         let handle = builder.spawn(work).expect("the host can start a thread");
-        Self { thread: Some(Thread { allowances, events, handle }), ended: None, heap_bytes: 0 }
+        Box::new(Self { thread: Some(Thread { allowances, events, handle }), ended: None, heap_bytes: 0 })
     }
 
     /// Lets it go on until it has used `allowance` instructions in all. Its result if it needs no more, else itself.
     ///
     /// # Panics
     /// If the run's thread panicked: what must not go unnoticed there must not here.
-    pub(crate) fn resume(mut self, allowance: u64) -> Result<Ran, Self> {
+    pub(crate) fn resume(mut self: Box<Self>, allowance: u64) -> Result<Ran, Box<Self>> {
         if let Some(thread) = &self.thread {
             let event = thread.allowances.send(allowance).ok().and_then(|()| thread.events.recv().ok());
             match event {
@@ -142,19 +142,19 @@ struct Entry {
     name: RunName,
     /// What it may have used: what is lost with it.
     allowance: u64,
-    run: Suspended,
+    run: Box<Suspended>,
 }
 
 impl Parked {
     /// Takes a run out, if it is here.
-    pub(crate) fn take(&self, canister: &CanisterId, name: &RunName) -> Option<Suspended> {
+    pub(crate) fn take(&self, canister: &CanisterId, name: &RunName) -> Option<Box<Suspended>> {
         let mut kept = self.kept();
         let index = kept.runs.iter().position(|entry| entry.canister == *canister && entry.name == *name)?;
         Some(kept.runs.swap_remove(index).run)
     }
 
     /// Keeps a run that has used its allowance, in place of any other of the same canister, and drops what is too much.
-    pub(crate) fn put(&self, canister: CanisterId, name: RunName, allowance: u64, run: Suspended) {
+    pub(crate) fn put(&self, canister: CanisterId, name: RunName, allowance: u64, run: Box<Suspended>) {
         let mut kept = self.kept();
         let mut dropped: Vec<_> = kept.runs.extract_if(.., |entry| entry.canister == canister).collect();
         kept.runs.push(Entry { canister, name, allowance, run });

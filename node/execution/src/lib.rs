@@ -13,7 +13,9 @@ mod execute;
 mod hooks;
 mod induction;
 mod inspect;
+mod low_memory;
 pub mod management;
+mod pace;
 mod query;
 pub mod read_state;
 mod rejects;
@@ -32,5 +34,6 @@ mod tests;
 
 pub use execute::{Block, Call, Executed, execute};
 pub use inspect::inspect;
+pub use pace::{HEARTBEAT_NANOS, due_at};
 pub use query::{QueryCall, query};
 pub use statement::statement;

@@ -6,13 +6,15 @@ use crate::{
     charges::{self, Budget},
     engine::{Entry, Ran, Run, Trap},
     execute::Round,
-    induction, rejects,
+    induction, low_memory, rejects,
     slices::{self, Progress},
     system_api::{CallPrices, Effects, Inputs, Mode, Price, SystemApi},
     traps,
 };
 use mains_ledger::{Account, Resource};
-use mains_state::{CallContext, CallOrigin, Canister, Code, IngressStatus, Message, RunStatus, State, Task, Work};
+use mains_state::{
+    CallContext, CallOrigin, Canister, Code, IngressStatus, Message, RunStatus, State, Task, Work, snapshot::HookStatus,
+};
 use mains_types::{CanisterId, Cycles, Principal, Reject, UnixNanos, limits};
 use std::sync::Arc;
 
@@ -28,6 +30,8 @@ const FROZEN_TIMER_NANOS: u64 = 60 * UnixNanos::SECOND;
 /// Runs a message of this canister.
 pub(crate) fn message(round: &mut Round<'_>, id: &CanisterId, message: Message) {
     charges::settle_storage(&mut round.state, id);
+    // The hook itself does not: where it cannot be paid it would be queued again at once.
+    let reviews_memory = message != Message::Task(Task::LowMemory);
     match message {
         Message::Ingress { request_id, sender, method, argument } => {
             let origin = CallOrigin::Ingress { request_id, sender };
@@ -39,6 +43,9 @@ pub(crate) fn message(round: &mut Round<'_>, id: &CanisterId, message: Message) 
         }
         Message::Response(response) => callbacks::deliver(round, id, response),
         Message::Task(task) => run_task(round, id, task),
+    }
+    if reviews_memory {
+        low_memory::review(&mut round.state, id);
     }
     stop_if_drained(&mut round.state, id);
 }
@@ -151,6 +158,10 @@ pub(crate) fn attempt(
 
 /// A call from a client or a canister.
 fn call(round: &mut Round<'_>, id: &CanisterId, origin: CallOrigin, method: String, argument: Vec<u8>, cycles: Cycles) {
+    if matches!(origin, CallOrigin::Canister { deadline: Some(deadline), .. } if deadline <= round.state.time) {
+        // Nobody waits for it any more.
+        return respond(&mut round.state, &origin, Err(rejects::timed_out()), cycles);
+    }
     let prepared = prepare(&mut round.state, id, &origin, &method, cycles);
     let (export, budget) = match prepared {
         Ok(prepared) => prepared,
@@ -207,7 +218,8 @@ fn prepare(
     Ok((export, Budget::reserve(state, id, most)?))
 }
 
-/// A heartbeat or timer. A heartbeat that cannot run now is dropped, a timer is set again: canisters count on it.
+/// A heartbeat, timer or hook. A heartbeat that cannot run now is dropped; a timer is set again, because canisters count on it;
+/// the low-memory hook stays ready until something happens to the canister.
 fn run_task(round: &mut Round<'_>, id: &CanisterId, task: Task) {
     let now = round.state.time;
     let Some(canister) = round.state.canister_mut(id) else { return };
@@ -217,6 +229,8 @@ fn run_task(round: &mut Round<'_>, id: &CanisterId, task: Task) {
             "canister_heartbeat"
         }
         Task::GlobalTimer => "canister_global_timer",
+        Task::LowMemory if canister.low_memory == HookStatus::Ready => low_memory::EXPORT,
+        Task::LowMemory => return,
     };
     if !canister.code.as_ref().is_some_and(|code| code.has_hook(export)) {
         return;
@@ -226,6 +240,11 @@ fn run_task(round: &mut Round<'_>, id: &CanisterId, task: Task) {
     }
     match Budget::reserve(&mut round.state, id, limits::UPDATE_INSTRUCTIONS_MAX) {
         Ok(budget) => {
+            if task == Task::LowMemory
+                && let Some(canister) = round.state.canister_mut(id)
+            {
+                canister.low_memory = HookStatus::Executed;
+            }
             let progress = Progress::begin(round, id);
             let job = job_of_call(&CallOrigin::System, export.to_owned(), Vec::new(), Cycles::ZERO);
             begin(round, id, CallOrigin::System, job, budget, &progress);

@@ -3,7 +3,7 @@
 //! One paused message gets its next slice first, whatever else waits. A message that was not begun yet gets one slice in its
 //! turn. So long messages cannot keep others from running, and others cannot keep them.
 //!
-//! Built-in canisters take a turn after each canister's and have a budget of their own, so that long installs and canisters
+//! Built-in canisters take a turn before each canister's and have a budget of their own, so that long installs and canisters
 //! cannot starve each other. What does not fit stays in its queue for the next block, in its order.
 
 use crate::{execute::Round, run, slices, system_calls};
@@ -14,16 +14,17 @@ pub(crate) fn run(round: &mut Round<'_>) {
     slices::next(round);
     while round.messages < limits::ROUND_MESSAGES_MAX {
         let before = round.messages;
-        if round.instructions < limits::ROUND_INSTRUCTIONS_MAX
-            && let Some((canister, message)) = round.state.dequeue()
-        {
-            run::message(round, &canister, message);
-            round.messages += 1;
-        }
+        // First: a call about a canister that was paused must not find it paused by its next message.
         if round.system_instructions < limits::ROUND_INSTRUCTIONS_MAX
             && let Some(message) = round.state.dequeue_system()
         {
             system_calls::run_or_put_off(round, message);
+            round.messages += 1;
+        }
+        if round.instructions < limits::ROUND_INSTRUCTIONS_MAX
+            && let Some((canister, message)) = round.state.dequeue()
+        {
+            run::message(round, &canister, message);
             round.messages += 1;
         }
         if round.messages == before {

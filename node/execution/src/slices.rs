@@ -8,7 +8,7 @@ use crate::{
     callbacks,
     charges::{self, Budget},
     execute::Round,
-    run,
+    low_memory, run,
 };
 use mains_state::{Beginning, CallOrigin, Hashed, IngressStatus, Paused, RunName, Work};
 use mains_types::{CanisterId, limits};
@@ -75,6 +75,7 @@ pub(crate) fn next(round: &mut Round<'_>) {
     }
     if round.state.canister(&id).is_none_or(|canister| canister.paused.is_none()) {
         round.state.unpause(&id);
+        low_memory::review(&mut round.state, &id);
         run::stop_if_drained(&mut round.state, &id);
     }
     round.messages += 1;

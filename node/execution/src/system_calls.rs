@@ -4,7 +4,7 @@ use crate::{
     calls::{self, Outcome, SystemCall},
     charges::{self, Budget},
     execute::Round,
-    management, run, system_canisters,
+    low_memory, management, run, system_canisters,
 };
 use mains_ledger::Resource;
 use mains_state::{CallOrigin, IngressStatus, State, SystemMessage};
@@ -100,6 +100,7 @@ pub(crate) fn run(round: &mut Round<'_>, message: &SystemMessage) {
         }
     }
     if let Some(id) = &subject {
+        low_memory::review(&mut round.state, id);
         run::stop_if_drained(&mut round.state, id);
     }
 }

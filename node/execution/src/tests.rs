@@ -2,6 +2,7 @@
 
 mod calls;
 mod host;
+mod low_memory;
 mod money;
 mod network;
 mod random;

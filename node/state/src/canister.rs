@@ -6,6 +6,7 @@ use crate::{
     Heap, PageTree, Snapshot,
     message::{CallContext, CallOrigin, Callback, Hashed, Message},
     paused::Paused,
+    snapshot::HookStatus,
 };
 use imbl::{OrdMap, Vector};
 use mains_types::{CanisterId, Cycles, Digest32, Principal, UnixNanos, limits};
@@ -252,6 +253,8 @@ pub struct Canister {
     pub queue_bytes: u64,
     /// Whether a heartbeat waits, so that there is never more than one.
     pub heartbeat_waits: bool,
+    /// How far the hook that warns of low memory has come.
+    pub low_memory: HookStatus,
     /// Calls it works on, by id.
     pub contexts: OrdMap<u64, CallContext>,
     /// Calls it made, by callback id. Changed only by [`crate::State::insert_callback`] and [`crate::State::take_callback`].
@@ -298,6 +301,7 @@ impl Canister {
             queue: Vector::new(),
             queue_bytes: 0,
             heartbeat_waits: false,
+            low_memory: HookStatus::default(),
             contexts: OrdMap::new(),
             callbacks: OrdMap::new(),
             next_context: 0,

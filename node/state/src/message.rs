@@ -106,6 +106,8 @@ pub enum Task {
     Heartbeat,
     /// `canister_global_timer`: once, when it is due.
     GlobalTimer,
+    /// `canister_on_low_wasm_memory`: once, when its heap has come close to its limit.
+    LowMemory,
 }
 
 /// A call to the management canister or to a built-in system canister.

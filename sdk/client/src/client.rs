@@ -14,8 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a call may take in all, waiting for room and for its outcome.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a call may take in all, waiting for room and for its outcome: a message may use 40 G instructions, and its
+/// outcome is kept for as long.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// How long one HTTP exchange may take: above the gateway's own wait for a certificate.
 const EXCHANGE: Duration = Duration::from_secs(30);
 /// Pause between two looks at a request's status.

@@ -3,16 +3,20 @@
 use super::harness::{Canister, engines, module};
 use crate::WasmtimeEngine;
 use mains_execution::{
+    Block, Call,
     engine::{Engine, Entry, Ran, Trap},
+    execute,
     system_api::Mode,
 };
-use mains_state::RunName;
-use mains_types::ids::canister_id;
+use mains_state::{
+    Code, Exports, Genesis, GenesisNode, IngressStatus, NetworkKind, RunName, State, genesis::ChainKeyOrigin,
+};
+use mains_types::{CanisterId, Principal, RequestId, UnixNanos, ids::canister_id};
 
 /// Instructions of one slice here: more than what the engine tries without a thread.
 const SLICE: u64 = 120_000_000;
 
-/// `loops` writes all over memory in one long loop, `recurses` has no loop at all, `grows` calls the system and grows.
+/// `loops` (and `twice`, twice as long as a slice of the protocol) writes all over memory in one long loop, `recurses` has no loop at all, `grows` calls the system and grows.
 /// The `_trap` ones end in a trap, `forever` does not end.
 const LONG: &str = r#"
     (import "ic0" "stable64_grow" (func $stable_grow (param i64) (result i64)))
@@ -45,6 +49,8 @@ const LONG: &str = r#"
     (func (export "canister_update recurses_trap") (drop (call $recurses (i32.const 23))) (drop (i64.load (i32.const -1))))
     (func (export "canister_update grows") (drop (memory.grow (i32.const 60))) (call $grows) (call $end))
     (func (export "canister_update forever") (loop $l (drop (call $recurses (i32.const 3))) (br $l)))
+    (func (export "canister_update twice") (call $loops (i32.const 50000000)) (call $end))
+    (func (export "canister_update twice_trap") (call $loops (i32.const 50000000)) unreachable)
     (func (export "canister_update short") (call $loops (i32.const 10)) (call $end))"#;
 
 const METHODS: [&str; 6] = ["loops", "loops_trap", "recurses", "recurses_trap", "grows", "forever"];
@@ -150,4 +156,93 @@ fn a_canister_is_used_as_usual_while_and_after_its_run_waits() {
     assert_eq!(count(&mut canister), 40);
     assert_eq!(engine.forget_suspended(), 1);
     assert_eq!(count(&mut canister), 50);
+}
+
+/// A subnet's state with this canister's code in a canister of its own.
+fn subnet(canister: &Canister<'_>) -> (State, CanisterId) {
+    let user = Principal::self_authenticating([1]);
+    let nodes = vec![GenesisNode { public_key: [1; 32], operator: user }];
+    let mut state = State::genesis(&Genesis {
+        network: "test".into(),
+        kind: NetworkKind::Test,
+        time: UnixNanos(1_000_000),
+        nodes,
+        chain_key_origin: ChainKeyOrigin::TrustedDealer,
+        chain_key: vec![7; 96],
+        chain_key_sharing: Vec::new(),
+        accounts: Vec::new(),
+        heartbeat_ms: 500,
+        leader_timeout_ms: 2_000,
+    });
+    // `provisional_create_canister_with_cycles`; an empty record in Candid leaves everything to the defaults.
+    let create = call(
+        1,
+        Principal::management_canister(),
+        "provisional_create_canister_with_cycles",
+        b"DIDL\x01\x6c\x00\x01\x00",
+    );
+    let next = block(&state, vec![create]);
+    state = execute(canister.engine, state, &next).state;
+    let id = *state.canister_ids_after(None, 1).first().expect("it was created");
+    let info = canister.engine.module(&canister.code.wasm).expect("valid");
+    let exports = Exports { updates: info.updates.clone(), ..Exports::default() };
+    let code = &canister.code;
+    let code = Code::new(code.wasm.clone(), [0; 32], code.heap.clone(), Default::default(), exports);
+    state.canister_mut(&id).expect("it was created").code = Some(code);
+    state.seal(state.height, state.time, [0; 32]);
+    (state, id)
+}
+
+fn call(number: u8, canister_id: CanisterId, method: &str, argument: &[u8]) -> Call {
+    Call {
+        request_id: RequestId([number; 32]),
+        sender: Principal::self_authenticating([1]),
+        canister_id,
+        method: method.into(),
+        argument: argument.to_vec(),
+        expires_at: UnixNanos(200 * UnixNanos::SECOND),
+        bytes: 100,
+    }
+}
+
+fn block(state: &State, calls: Vec<Call>) -> Block {
+    Block {
+        height: state.height.next(),
+        time: state.time.saturating_add_nanos(UnixNanos::SECOND),
+        digest: [state.height.get() as u8; 32],
+        proposer: Principal::self_authenticating([1]),
+        certified: state.height,
+        randomness: [0; 32],
+        calls,
+    }
+}
+
+#[test]
+fn replicas_that_keep_runs_lose_them_or_restart_agree_in_every_round() {
+    let [keeps, loses, restarts] = [(); 3].map(|()| WasmtimeEngine::new(None).expect("an engine starts everywhere"));
+    let canister = canister(&keeps);
+    let (mut state, id) = subnet(&canister);
+    let calls: Vec<Call> =
+        (2..).zip(["twice", "short", "twice_trap"]).map(|(number, method)| call(number, id, method, &[])).collect();
+    let ids: Vec<_> = calls.iter().map(|call| call.request_id).collect();
+    let mut next = block(&state, calls);
+    let mut lost = 0;
+    while state.height.get() == 1 || state.has_work() {
+        let again = State::decode(&state.encode()).expect("what was encoded");
+        let whole = execute(&keeps, state.clone(), &next);
+        lost += loses.forget_suspended();
+        assert_eq!(execute(&loses, state, &next).root, whole.root, "{}", next.height);
+        assert_eq!(execute(&restarts, again, &next).root, whole.root, "{}", next.height);
+        state = whole.state;
+        next = block(&state, Vec::new());
+    }
+    assert_eq!(
+        (state.height.get(), lost),
+        (4, 2),
+        "two rounds for each long one, the second with the beginning of the next"
+    );
+    let status = |id| state.ingress_status(id).expect("it is kept");
+    assert!(matches!(status(&ids[0]), IngressStatus::Replied(_)));
+    assert!(matches!(status(&ids[1]), IngressStatus::Replied(reply) if reply[..] == 50_000_010u64.to_le_bytes()));
+    assert!(matches!(status(&ids[2]), IngressStatus::Rejected(_)));
 }

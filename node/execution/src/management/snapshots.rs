@@ -9,12 +9,9 @@ pub(super) mod transfer;
 mod upload;
 
 use super::{codec, install, lifecycle, refusal, settings, status};
-use crate::{calls::SystemCall, charges};
+use crate::{calls::SystemCall, charges, low_memory};
 use ic_management_canister_types as ic;
-use mains_state::{
-    Canister, ChangeKind, Settings, Snapshot,
-    snapshot::{Content, HookStatus},
-};
+use mains_state::{Canister, ChangeKind, Settings, Snapshot, snapshot::Content};
 use mains_types::{CanisterId, Cycles, Principal, Reject, limits};
 use std::sync::Arc;
 
@@ -28,7 +25,7 @@ pub(super) fn take_canister_snapshot(call: &mut SystemCall<'_>) -> Result<Vec<u8
     let mut snapshot = Snapshot::new(call.state.time, draft.version, content, draft.certified_data.clone())
         .with_chunks(draft.chunks.clone());
     snapshot.global_timer = Some(draft.global_timer);
-    snapshot.low_memory_hook = Some(hook_status(&draft));
+    snapshot.low_memory_hook = Some(low_memory::status(&draft));
     work(call, snapshot.bytes() / limits::SNAPSHOT_BYTES_PER_INSTRUCTION)?;
     let number = insert(&mut draft, snapshot, args.replace_snapshot.as_deref())?;
     let reply = codec::encode(&shown(&id, number, &draft.snapshots[&number]));
@@ -53,6 +50,7 @@ pub(super) fn load_canister_snapshot(call: &mut SystemCall<'_>) -> Result<Vec<u8
         Content::Taken(code) => code.clone(),
         Content::Uploaded(upload) => {
             draft.global_timer = snapshot.global_timer.unwrap_or(draft.global_timer);
+            draft.low_memory = snapshot.low_memory_hook.unwrap_or(draft.low_memory);
             upload::code(call, &draft, upload, snapshot.low_memory_hook)?
         }
     });
@@ -162,19 +160,4 @@ fn work(call: &mut SystemCall<'_>, instructions: u64) -> Result<(), Reject> {
     }
     call.instructions_used += instructions;
     Ok(())
-}
-
-/// Where the canister's low-memory hook stands.
-fn hook_status(canister: &Canister) -> HookStatus {
-    let heap = canister.code.as_ref().map_or(0, |code| code.heap.bytes);
-    if is_memory_low(&canister.settings, heap) { HookStatus::Ready } else { HookStatus::ConditionNotSatisfied }
-}
-
-/// Whether a heap of this size leaves less than the threshold below its limit.
-fn is_memory_low(settings: &Settings, heap_bytes: u64) -> bool {
-    let limit = match settings.wasm_memory_limit {
-        0 => limits::HEAP_BYTES_MAX,
-        limit => limit,
-    };
-    limit < heap_bytes.saturating_add(settings.wasm_memory_threshold)
 }

@@ -92,6 +92,7 @@ impl Host {
             }
             (Entry::Callback(continuation), _) => ("cleanup", at(continuation.environment + 2)),
             (Entry::Export(name), Mode::Task) if name == "canister_heartbeat" => ("heartbeat", "inc".into()),
+            (Entry::Export(name), Mode::Task) if name == "canister_on_low_wasm_memory" => ("low memory", "inc".into()),
             (Entry::Export(_), Mode::Task) => ("timer", "inc".into()),
             (Entry::Start, _) => ("start", String::new()),
             (Entry::Export(_), mode) => {

@@ -1,4 +1,5 @@
 use super::network::{CREDIT, Network};
+use crate::{HEARTBEAT_NANOS, due_at};
 use mains_ledger::Account;
 use mains_state::IngressStatus;
 use mains_types::{Cycles, UnixNanos};
@@ -55,6 +56,28 @@ fn a_timer_runs_once_when_it_is_due_and_a_heartbeat_every_block() {
         network.block(vec![]);
     }
     assert_eq!(network.run(beating, "reply_count").unwrap(), "4", "the heartbeat of this block came first");
+}
+
+#[test]
+fn a_heartbeat_asks_for_blocks_at_its_pace_while_it_can_be_paid() {
+    let mut network = Network::new(&[]);
+    network.block(vec![]);
+    assert_eq!(due_at(network.state()), None);
+    let timer = network.install(0x101, "canister_global_timer", CREDIT);
+    let due = network.state().time.get() + 40 * UnixNanos::SECOND;
+    network.run(timer, &format!("timer {due};reply ok")).unwrap();
+    assert_eq!(due_at(network.state()), Some(UnixNanos(due)));
+    let beating = network.install(0x100, "canister_heartbeat", CREDIT);
+    network.block(vec![]);
+    let next = network.state().time.saturating_add_nanos(HEARTBEAT_NANOS);
+    assert_eq!(due_at(network.state()), Some(next));
+    let long = network.call(1, beating, "run", b"spin 3000000000;reply ok");
+    network.block(vec![long]);
+    assert_eq!(due_at(network.state()), Some(network.state().time), "a paused message needs its next slice now");
+    network.block_until_idle();
+    let rest = network.balance(&beating);
+    network.state_mut().ledger.burn(&Account::Canister(beating), Cycles(rest)).unwrap();
+    assert_eq!(due_at(network.state()), Some(UnixNanos(due)), "one that is frozen asks for nothing");
 }
 
 #[test]

@@ -147,6 +147,21 @@ fn whoever_manages_a_paused_canister_waits_and_whoever_looks_or_gives_does_not()
 }
 
 #[test]
+fn whoever_stops_a_canister_with_many_long_messages_waits_for_one_of_them() {
+    let mut network = Network::new(&[]);
+    let id = network.install(0x100, "m", CREDIT);
+    let script = format!("spin {};reply long", 2 * SLICE);
+    let calls: Vec<_> = (0..5).map(|_| network.call(1, id, "run", script.as_bytes())).collect();
+    let last = calls[4].request_id;
+    network.block(calls);
+    let stop = manage(&mut network, "stop_canister", id);
+    network.block(vec![]);
+    assert!(network.outcome(&stop).is_ok(), "the first message has ended");
+    network.block_until_idle();
+    assert_eq!(network.outcome(&last).unwrap_err().error_code, Some(ErrorCode::CanisterStopped));
+}
+
+#[test]
 fn many_long_messages_take_turns_and_short_ones_are_answered_at_once() {
     let mut network = Network::new(&[]);
     let long: Vec<_> = (0..7).map(|index| network.install(0x100 + index, "m", CREDIT)).collect();

@@ -34,6 +34,7 @@ pub(super) fn canister(canister: &Canister) -> Digest32 {
         queue,
         queue_bytes: _, // follows from the queue
         heartbeat_waits,
+        low_memory,
         contexts,
         callbacks,
         next_context,
@@ -61,6 +62,7 @@ pub(super) fn canister(canister: &Canister) -> Digest32 {
         global_timer: *global_timer,
         queue: queue.iter().map(|message| message.digest()).collect(),
         heartbeat_waits: *heartbeat_waits,
+        low_memory: *low_memory,
         contexts,
         callbacks,
         next_context: *next_context,
@@ -160,6 +162,7 @@ struct Summary<'a> {
     global_timer: Option<UnixNanos>,
     queue: Vec<Digest32>,
     heartbeat_waits: bool,
+    low_memory: HookStatus,
     contexts: &'a OrdMap<u64, CallContext>,
     callbacks: &'a OrdMap<u64, Callback>,
     next_context: u64,

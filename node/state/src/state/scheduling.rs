@@ -5,7 +5,7 @@ use crate::{
     Message, Paused,
     message::{Hashed, SystemMessage},
 };
-use mains_types::{CanisterId, Height, limits};
+use mains_types::{CanisterId, Height, UnixNanos, limits};
 use std::sync::Arc;
 
 impl State {
@@ -97,6 +97,11 @@ impl State {
     pub fn put_off(&mut self, about: CanisterId, message: SystemMessage) {
         self.system_queue_bytes += message.bytes();
         self.put_off.push_back((about, Arc::new(Hashed::new(message))));
+    }
+
+    /// When the next best-effort call stops waiting.
+    pub fn next_deadline(&self) -> Option<UnixNanos> {
+        self.deadlines.get_min().map(|(deadline, ..)| *deadline)
     }
 
     /// Whether something waits to be run.

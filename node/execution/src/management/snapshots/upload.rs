@@ -2,10 +2,11 @@
 //!
 //! The engine takes heaps of the state as they are, so whatever does not fit its module must stop here.
 
-use super::{install, is_memory_low};
+use super::install;
 use crate::{
     calls::SystemCall,
     engine::{GlobalInfo, GlobalType},
+    low_memory,
     management::refusal,
 };
 use mains_state::{
@@ -37,7 +38,7 @@ pub(super) fn code(
     }
     let globals = words(&module.info.globals, &upload.globals)?;
     if let Some(hook) = hook
-        && (hook != HookStatus::ConditionNotSatisfied) != is_memory_low(&canister.settings, upload.heap_bytes)
+        && (hook != HookStatus::ConditionNotSatisfied) != low_memory::is_low(&canister.settings, upload.heap_bytes)
     {
         return Err(refusal::payload(
             "The snapshot's on_low_wasm_memory_hook_status does not fit its heap and the canister's settings.",
