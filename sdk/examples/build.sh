@@ -33,26 +33,34 @@ flags=(--remap-path-prefix="$here"=examples --remap-path-prefix="$("$rustc" --pr
 for registry in "$cargo_home"/registry/src/*/; do
   flags+=(--remap-path-prefix="${registry%/}"=registry)
 done
-(
-  cd "$here"
-  env -u RUSTFLAGS RUSTC="$rustc" CARGO_TARGET_DIR="$target" CARGO_ENCODED_RUSTFLAGS="$(IFS=$'\x1f'; echo "${flags[*]}")" \
-    nice "$cargo" build --release --locked --quiet --target "$triple" "${build_std[@]}"
-)
-for name in counter-rust probe-rust; do
-  cp "$target/$triple/release/${name//-/_}.wasm" "$out/$name.wasm"
+# Packages that are built together share the features of what they depend on, so a group's bytes do not change with another's.
+for group in "counter-rust probe-rust" "idioms-rust issuer-rust"; do
+  (
+    cd "$here"
+    # shellcheck disable=SC2046,SC2086  # one argument for each package of the group
+    env -u RUSTFLAGS RUSTC="$rustc" CARGO_TARGET_DIR="$target" CARGO_ENCODED_RUSTFLAGS="$(IFS=$'\x1f'; echo "${flags[*]}")" \
+      nice "$cargo" build --release --locked --quiet --target "$triple" "${build_std[@]}" $(printf -- '-p %s ' $group)
+  )
 done
-cp "$here/counter.did" "$out/counter-rust.did"
-cp "$here/probe.did" "$out/probe-rust.did"
+modules=()
+for name in counter idioms issuer probe; do
+  cp "$target/$triple/release/${name}_rust.wasm" "$out/$name-rust.wasm"
+  cp "$here/$name.did" "$out/$name-rust.did"
+  modules+=("$name-rust.wasm")
+done
 
-(cd "$here/counter-motoko" && npm ci --ignore-scripts --silent >&2)
-node "$here/counter-motoko/build.mjs" "$out/counter-motoko.wasm" "$out/counter-motoko.did"
+for name in counter idioms; do
+  (cd "$here/$name-motoko" && npm ci --ignore-scripts --silent >&2)
+  node "$here/$name-motoko/build.mjs" "$out/$name-motoko.wasm" "$out/$name-motoko.did"
+  modules+=("$name-motoko.wasm")
+done
 motoko_version=$(node -p "require('$here/counter-motoko/node_modules/motoko/package.json').version")
 
 {
   echo "# Compilers of the modules beside this file, and the modules' SHA-256. Written by ../build.sh."
   echo "rust $rust_version"
   echo "motoko npm $motoko_version"
-  (cd "$out" && sha256sum counter-rust.wasm probe-rust.wasm counter-motoko.wasm)
+  (cd "$out" && sha256sum "${modules[@]}")
 } >"$out/VERSIONS"
 chmod 644 "$out"/*.wasm "$out"/*.did "$out/VERSIONS"
 echo "built into $out:"

@@ -3,6 +3,16 @@
 use anyhow::{Context as _, Result};
 use std::path::Path;
 
+/// The module of this name in `sdk/examples/prebuilt`.
+///
+/// # Errors
+/// The file is not there.
+pub fn module(name: &str) -> Result<Vec<u8>> {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/examples/prebuilt");
+    let path = examples.join(name).with_extension("wasm");
+    std::fs::read(&path).with_context(|| format!("read {}", path.display()))
+}
+
 /// A shipped counter (interface: `sdk/examples/counter.did`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
@@ -29,9 +39,7 @@ impl Counter {
     /// # Errors
     /// The file is not there.
     pub fn module(self) -> Result<Vec<u8>> {
-        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/examples/prebuilt");
-        let path = examples.join(self.name()).with_extension("wasm");
-        std::fs::read(&path).with_context(|| format!("read {}", path.display()))
+        module(self.name())
     }
 
     /// Whether an upgrade must keep the heap.
