@@ -1,13 +1,14 @@
-// The stock JavaScript client, unmodified, against a running network: node core.mjs HOST CANISTER_ID
+// The stock JavaScript client, unmodified, against a running network: node core.mjs HOST CANISTER_ID [ISSUER_ID]
 //
-// Five kinds of identity update, query and read the certified state of a counter; then four forgeries must be refused.
-// One line each; exit code 1 when any of them did not hold.
+// Every kind of identity updates, queries and reads the certified state of a counter, with an issuer also logins that a
+// canister signs; then forgeries must be refused, by the client or by the network. One line each; exit code 1 when any of them did not hold.
 import assert from 'node:assert/strict';
 import { IC_ROOT_KEY, StatePaths } from '@icp-sdk/core/agent';
 import { Principal } from '@icp-sdk/core/principal';
-import { agentFor, counterOf, fromCommandLine, identities } from './counter.mjs';
+import { Delegation } from '@icp-sdk/core/identity';
+import { agentFor, counterOf, fromCommandLine, identities, login } from './counter.mjs';
 
-const { host, canisterId: canisterText } = fromCommandLine();
+const { host, canisterId: canisterText, issuerId: issuerText } = fromCommandLine();
 const canisterId = Principal.fromText(canisterText);
 let failures = 0;
 
@@ -72,6 +73,29 @@ function tampering(endpoint, needle, offset) {
 
 for (const [name, identity] of Object.entries(await identities(canisterId))) {
   await holds(name, () => servesIdentity(identity));
+}
+
+/** The network must turn the call away at the door, with this reason. */
+async function turnedAway(identity, reason) {
+  let reply;
+  try {
+    reply = await counterOf(await agentFor(host, { identity, retryTimes: 0 }), canisterId).inc();
+  } catch (error) {
+    assert.match(error.message, reason);
+    return 'HTTP 403';
+  }
+  assert.fail(`it was let in: ${reply}`);
+}
+
+if (issuerText) {
+  const issuerId = Principal.fromText(issuerText);
+  await holds('session of a canister', async () => servesIdentity(await login(host, issuerId)));
+  await holds('session of a canister, for this canister', async () => servesIdentity(await login(host, issuerId, [canisterId])));
+  await holds('a session for another canister is turned away', async () =>
+    turnedAway(await login(host, issuerId, [issuerId]), /not good for canister/));
+  const longer = ({ pubkey, expiration, targets }) => new Delegation(pubkey, expiration + 1n, targets);
+  await holds('a session that was made longer is turned away', async () =>
+    turnedAway(await login(host, issuerId, undefined, longer), /no signature of this message/));
 }
 
 const honest = await agentFor(host);
