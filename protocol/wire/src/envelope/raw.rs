@@ -21,6 +21,10 @@ pub(super) struct EnvelopeFields {
     sender_pubkey: Option<Blob>,
     sender_sig: Option<Blob>,
     sender_delegation: Option<Vec<Map<SignedDelegationFields>>>,
+    /// Older agents in JavaScript write a fresh expiry beside the content of read_state requests, too. It counts
+    /// nowhere: the expiry is the content's.
+    #[serde(rename = "ingress_expiry")]
+    _ingress_expiry: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]

@@ -178,6 +178,18 @@ fn a_field_that_occurs_twice_is_refused() {
 }
 
 #[test]
+fn an_expiry_beside_the_content_counts_nowhere() {
+    let beside = |name: &str| {
+        let content = Value::Map(fields().into_iter().map(|(name, value)| (Value::Text(name), value)).collect());
+        let expiry = Value::Integer((EXPIRY + 1).into());
+        let envelope = BTreeMap::from([(Value::Text("content".into()), content), (Value::Text(name.into()), expiry)]);
+        Envelope::parse(&encode(&Value::Map(envelope)))
+    };
+    assert_eq!(beside("ingress_expiry").unwrap().request_id, parse_fields(fields()).unwrap().request_id);
+    assert!(beside("ingress_expirz").is_err());
+}
+
+#[test]
 fn sender_info_is_refused_by_name() {
     let mut content = call(vec![], None);
     if let EnvelopeContent::Call { sender_info, .. } = &mut content {
