@@ -2,6 +2,9 @@
 
 use wasmparser::{Parser, Payload};
 
+/// Exports of a module that answers HTTP requests.
+const PAGES: [&str; 2] = ["canister_query http_request", "canister_composite_query http_request"];
+
 /// A module's remarks for tools.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Remarks {
@@ -9,6 +12,8 @@ pub(crate) struct Remarks {
     pub(crate) interface: Option<String>,
     /// Whether its heap must survive upgrades (Motoko's enhanced orthogonal persistence).
     pub(crate) keeps_heap: bool,
+    /// Whether it answers HTTP requests.
+    pub(crate) serves_pages: bool,
 }
 
 /// Reads the remarks of `module`; none of a gzipped or malformed one.
@@ -18,6 +23,10 @@ pub(crate) fn remarks(module: &[u8]) -> Remarks {
         return remarks;
     }
     for payload in Parser::new(0).parse_all(module) {
+        if let Ok(Payload::ExportSection(exports)) = &payload {
+            let mut names = exports.clone().into_iter().flatten().map(|export| export.name);
+            remarks.serves_pages = names.any(|name| PAGES.contains(&name));
+        }
         let Ok(Payload::CustomSection(section)) = payload else { continue };
         let name = section.name();
         match name.strip_prefix("icp:public ").or_else(|| name.strip_prefix("icp:private ")) {
@@ -49,6 +58,19 @@ mod tests {
         let found = remarks(&module);
         assert_eq!(found.interface.as_deref(), Some("service : {}"));
         assert!(found.keeps_heap);
+    }
+
+    #[test]
+    fn a_module_that_answers_http_requests_is_known_by_its_export() {
+        let exporting = |name: &[u8]| {
+            let mut module = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0".to_vec();
+            module.extend([7, name.len() as u8 + 4, 1, name.len() as u8]);
+            module.extend(name);
+            module.extend([0, 0]);
+            remarks(&module).serves_pages
+        };
+        assert!(exporting(b"canister_query http_request"));
+        assert!(!exporting(b"canister_update http_request"));
     }
 
     #[test]

@@ -20,6 +20,8 @@ struct DeployReport {
     mode: &'static str,
     height: u64,
     cost_cycles: Option<String>,
+    /// Where its pages are, if it has any.
+    url: Option<String>,
 }
 
 pub(crate) async fn run(context: &Context, arguments: DeployArguments) -> Result<()> {
@@ -64,6 +66,7 @@ pub(crate) async fn run(context: &Context, arguments: DeployArguments) -> Result
         Install::Reinstall => "reinstalled",
         Install::Upgrade { .. } => "upgraded",
     };
+    let url = remarks.serves_pages.then(|| pages(client.url(), canister));
     if context.is_json() {
         terminal::json(&DeployReport {
             name,
@@ -71,14 +74,27 @@ pub(crate) async fn run(context: &Context, arguments: DeployArguments) -> Result
             mode,
             height: outcome.height.get(),
             cost_cycles: outcome.cost.map(|cost| cost.to_string()),
+            url,
         });
         return Ok(());
     }
     terminal::line(format_args!("{mode} {name}  {canister}"));
+    if let Some(url) = url {
+        terminal::line(format_args!("open {url}"));
+    }
     if !context.shared.quiet {
         terminal::line(terminal::coloured(Colour::Grey, &call::facts(&outcome, &client.report().await?)));
     }
     Ok(())
+}
+
+/// Where a node at `api` serves a canister's pages: below `localhost` each canister has a host name of its own.
+fn pages(api: &str, canister: CanisterId) -> String {
+    let api = api.trim_end_matches('/');
+    match api.strip_prefix("http://127.0.0.1").or_else(|| api.strip_prefix("http://localhost")) {
+        Some(port) => format!("http://{canister}.localhost{port}/"),
+        None => format!("{api}/?canisterId={canister}"),
+    }
 }
 
 /// Creates a canister and remembers its name at once, so that a failed installation can be repeated.
