@@ -34,7 +34,7 @@ for registry in "$cargo_home"/registry/src/*/; do
   flags+=(--remap-path-prefix="${registry%/}"=registry)
 done
 # Packages that are built together share the features of what they depend on, so a group's bytes do not change with another's.
-for group in "counter-rust probe-rust" "idioms-rust issuer-rust"; do
+for group in "counter-rust probe-rust" "idioms-rust issuer-rust" "assets-rust"; do
   (
     cd "$here"
     # shellcheck disable=SC2046,SC2086  # one argument for each package of the group
@@ -43,7 +43,7 @@ for group in "counter-rust probe-rust" "idioms-rust issuer-rust"; do
   )
 done
 modules=()
-for name in counter idioms issuer probe; do
+for name in assets counter idioms issuer probe; do
   cp "$target/$triple/release/${name}_rust.wasm" "$out/$name-rust.wasm"
   cp "$here/$name.did" "$out/$name-rust.did"
   modules+=("$name-rust.wasm")
