@@ -62,6 +62,7 @@ impl Subnet {
             certified: state.height,
             randomness: [height.get() as u8; 32],
             calls,
+            failed: Vec::new(),
         };
         let began = Instant::now();
         let executed = execute(&self.engine, state, &block);
