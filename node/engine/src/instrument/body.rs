@@ -173,6 +173,9 @@ impl Writer<'_> {
                 self.fill();
                 return Ok(());
             }
+            // Whether an instance is still the one that dropped a segment must not show: segments stay. Dropping one
+            // only lets an engine free memory.
+            Operator::DataDrop { .. } => return Ok(()),
             Operator::MemoryInit { .. } => self.help(helpers::BULK_32),
             Operator::MemoryCopy { .. } | Operator::MemoryFill { .. } => {
                 self.help(if self.names.memory64 { helpers::BULK_64 } else { helpers::BULK_32 });

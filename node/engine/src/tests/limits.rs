@@ -150,6 +150,23 @@ fn bulk_operations_are_charged_by_length_before_they_work() {
 }
 
 #[test]
+fn a_dropped_segment_is_still_there_whether_or_not_the_instance_is() {
+    for engine in &engines() {
+        let text = module(
+            r#"(data $word "x")
+               (func (export "canister_update go")
+                 (memory.init $word (i32.const 0) (i32.const 0) (i32.const 1))
+                 (data.drop $word)
+                 (memory.init $word (i32.const 1) (i32.const 0) (i32.const 1)))"#,
+        );
+        let mut canister = Canister::new(engine, &text);
+        let [first, second] = [(); 2].map(|()| canister.update("go", &[]));
+        assert_eq!((first.result, second.result), (Ok(()), Ok(())));
+        assert_eq!(first.instructions, second.instructions);
+    }
+}
+
+#[test]
 fn work_before_a_trap_is_charged_up_to_one_slice() {
     let spin = |end: &str| {
         module(&format!(

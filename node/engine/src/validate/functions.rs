@@ -41,6 +41,7 @@ pub(super) fn check(
 }
 
 /// Operators that change what a fresh instance would not have: tables and segments are not part of a canister's state.
+/// `data.drop`, which compilers emit, is accepted and does nothing.
 fn forbidden(operator: &Operator<'_>) -> Option<&'static str> {
     Some(match operator {
         Operator::TableSet { .. } => "table.set",
@@ -49,7 +50,6 @@ fn forbidden(operator: &Operator<'_>) -> Option<&'static str> {
         Operator::TableCopy { .. } => "table.copy",
         Operator::TableInit { .. } => "table.init",
         Operator::ElemDrop { .. } => "elem.drop",
-        Operator::DataDrop { .. } => "data.drop",
         _ => return None,
     })
 }
