@@ -21,7 +21,7 @@ mod subnet;
 mod tests;
 
 pub(crate) use methods::{claimed_version, pays, work_max};
-pub use methods::{ingress_target, inspect};
+pub use methods::{ingress_target, inspect, query_target};
 
 use crate::calls::{Outcome, SystemCall};
 use mains_state::{CallOrigin, State};

@@ -284,7 +284,8 @@ impl ReplicaHandle {
     /// Nothing was kept in any of these cases. A call that is already known is taken again without effect.
     pub async fn submit(&self, call: VerifiedCall, effective: CanisterId) -> Result<RequestId, SubmitError> {
         let view = self.ready()?;
-        check_effective(call.canister_id(), call.method_name(), call.argument(), effective)?;
+        let target = || mains_execution::management::ingress_target(call.method_name(), call.argument());
+        check_effective(call.canister_id(), target, effective)?;
         let id = call.request_id();
         if self.0.pool.contains(&id) || view.state.ingress_status(&id).is_some() {
             return Ok(id);
@@ -309,7 +310,8 @@ impl ReplicaHandle {
     /// Busy, not ready, or a URL that does not fit; a canister's own reject is an answer, not an error.
     pub async fn query(&self, query: VerifiedQuery, effective: CanisterId) -> Result<QueryReply, SubmitError> {
         let view = self.ready()?;
-        check_effective(query.canister_id(), query.method_name(), query.argument(), effective)?;
+        let target = || mains_execution::management::query_target(query.method_name(), query.argument());
+        check_effective(query.canister_id(), target, effective)?;
         let engine = self.0.engine.clone();
         let request_id = query.request_id();
         let timestamp = view.time();
@@ -395,12 +397,11 @@ impl From<PoolFull> for SubmitError {
 /// Management calls are sent to the canister they are about (or to any id, when they create one), all others to their callee.
 fn check_effective(
     callee: CanisterId,
-    method: &str,
-    argument: &[u8],
+    management_target: impl FnOnce() -> Result<Option<CanisterId>, Reject>,
     effective: CanisterId,
 ) -> Result<(), SubmitError> {
     let fits = if callee == Principal::management_canister() {
-        match mains_execution::management::ingress_target(method, argument) {
+        match management_target() {
             Ok(Some(target)) => target == effective,
             Ok(None) => true,
             Err(reject) => return Err(SubmitError::Rejected(reject)),

@@ -190,6 +190,18 @@ pub fn ingress_target(method: &str, argument: &[u8]) -> Result<Option<CanisterId
     target(known, method, argument)
 }
 
+/// The canister that a query of the management canister is about: its effective canister id.
+///
+/// # Errors
+/// No such method, not by query, or the argument does not decode. A function of the arguments only.
+pub fn query_target(method: &str, argument: &[u8]) -> Result<Option<CanisterId>, Reject> {
+    let known = Method::parse(method)?;
+    if known.callers() == Callers::Canisters {
+        return Err(refusal::canisters_only(method));
+    }
+    target(known, method, argument)
+}
+
 /// Whether this replica should take a client's call: target, sender, network. The call itself checks again.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 mod offered;
 
 use super::bench::{Bench, CREDIT, LineEngine, alice, bob, codec, decode, reply};
-use super::{ingress_target, inspect};
+use super::{ingress_target, inspect, query_target};
 use crate::{calls::Outcome, engine::Engine};
 use candid::Nat;
 use ic_management_canister_types as ic;
@@ -447,6 +447,9 @@ fn every_call_names_its_target_without_the_state() {
         assert!(ingress_target(method, &record).is_err(), "{method}");
     }
     assert!(ingress_target("canister_status", b"DIDL").is_err());
+    assert_eq!(query_target("fetch_canister_logs", &record), Ok(Some(id)));
+    assert!(ingress_target("fetch_canister_logs", &record).is_err(), "by query only");
+    assert!(query_target("raw_rand", &record).is_err());
 }
 
 #[test]
