@@ -68,6 +68,8 @@ pub(crate) trait Chain: Send + 'static {
     fn block(&self, height: Height) -> impl Future<Output = Option<Block>> + Send;
     /// The newest height that was delivered and acknowledged before.
     fn processed(&self) -> impl Future<Output = Option<Height>> + Send;
+    /// The newest finalized height that this node holds.
+    fn tip(&self) -> impl Future<Output = Option<Height>> + Send;
 }
 
 pub(crate) struct Executor<C> {
@@ -99,6 +101,10 @@ impl<C: Chain> Executor<C> {
 
     /// Replays what was delivered before a restart, then executes what consensus delivers. Ends with `deliveries`.
     pub(crate) async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) {
+        // Whatever was certified here before was finalized here before: nothing older is served again.
+        if let Some(tip) = self.chain.tip().await {
+            self.inner.served.fetch_max(tip.get(), Ordering::Relaxed);
+        }
         if let Some(processed) = self.chain.processed().await {
             let from = self.height();
             self.catch_up(processed).await;

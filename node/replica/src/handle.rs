@@ -121,7 +121,7 @@ pub enum ReadStateError {
     /// The sender may not read one of the paths, or they are malformed.
     #[error("{0}")]
     Forbidden(String),
-    /// Nothing is certified yet.
+    /// Nothing is certified yet, or nothing as new as before a restart.
     #[error("the replica is catching up: try again in a second")]
     NotReady,
 }
@@ -162,6 +162,8 @@ pub(crate) struct Inner {
     pub(crate) views: Views,
     pub(crate) finalized: AtomicU64,
     pub(crate) executed: AtomicU64,
+    /// Newest height that may have been served before a restart: clients get nothing older.
+    pub(crate) served: AtomicU64,
     pub(crate) latest: Mutex<Option<State>>,
     pub(crate) certificate: Mutex<Option<Certificate>>,
     pub(crate) progress: Notify,
@@ -342,7 +344,7 @@ impl ReplicaHandle {
     /// # Errors
     /// Paths that the sender may not read; nothing certified yet.
     pub fn read_state(&self, request: &VerifiedReadState, effective: Effective) -> Result<Vec<u8>, ReadStateError> {
-        let view = self.view().ok_or(ReadStateError::NotReady)?;
+        let view = self.view().filter(|view| !self.is_outdated(view)).ok_or(ReadStateError::NotReady)?;
         let canister = match effective {
             Effective::Canister(id) => Some(id),
             Effective::Subnet(_) => None,
@@ -372,8 +374,17 @@ impl ReplicaHandle {
         }
     }
 
+    /// Whether clients may have seen a newer version before this replica restarted.
+    fn is_outdated(&self, view: &View) -> bool {
+        view.height().get() < self.0.served.load(Ordering::Relaxed)
+    }
+
     fn unhealthy(&self, view: Option<&View>) -> Option<String> {
         let Some(view) = view else { return Some("waits for the first certified state".into()) };
+        if self.is_outdated(view) {
+            let served = self.0.served.load(Ordering::Relaxed);
+            return Some(format!("at height {} again of the {served} before it stopped, catching up", view.height()));
+        }
         let distance = self.0.finalized.load(Ordering::Relaxed).saturating_sub(view.height().get());
         if distance > limits::CERTIFICATION_DISTANCE_GATEWAY {
             return Some(format!("{distance} heights behind the chain, catching up"));

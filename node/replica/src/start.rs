@@ -90,6 +90,9 @@ impl Chain for Mailbox {
     async fn processed(&self) -> Option<Height> {
         self.processed_height().await
     }
+    async fn tip(&self) -> Option<Height> {
+        Mailbox::tip(self).await.map(|(height, _)| height)
+    }
 }
 
 /// Starts a replica on its newest checkpoint or at genesis.
@@ -145,6 +148,7 @@ where
         views: Views::default(),
         finalized: AtomicU64::new(state.height.get()),
         executed: AtomicU64::new(state.height.get()),
+        served: AtomicU64::new(state.height.get()),
         latest: Mutex::new(None),
         certificate: Mutex::new(None),
         progress: Notify::new(),

@@ -164,7 +164,7 @@ impl Network {
     pub async fn agree(&self) -> Result<Agreed> {
         let mut newest = 0;
         for replica in 0..REPLICAS {
-            newest = newest.max(self.report(replica).await?.certified_height);
+            newest = newest.max(self.certified_height(replica).await?);
         }
         self.agree_from(newest).await
     }
@@ -184,6 +184,14 @@ impl Network {
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
+    }
+
+    /// The newest height that a replica serves as certified.
+    ///
+    /// # Errors
+    /// It is dead, silent or not healthy.
+    pub async fn certified_height(&self, replica: usize) -> Result<u64> {
+        Ok(self.report(replica).await?.certified_height)
     }
 
     async fn report(&self, replica: usize) -> Result<Report> {
