@@ -103,7 +103,10 @@ async fn eventually(what: &str, condition: impl Fn() -> bool) -> Duration {
 }
 
 fn run<F: Future<Output = ()>>(test: impl FnOnce(runtime::Context) -> F) {
-    runtime::Runner::new(runtime::Config::new().with_worker_threads(2)).start(test);
+    // The runtime makes a directory even for those who store nothing.
+    let storage = tempfile::tempdir().expect("a temporary directory");
+    let config = runtime::Config::new().with_worker_threads(2).with_storage_directory(storage.path());
+    runtime::Runner::new(config).start(test);
 }
 
 const TCP: &str = "/ip4/127.0.0.1/tcp/0";
