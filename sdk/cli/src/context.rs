@@ -11,8 +11,8 @@ use mains_client::{
     identity::{self, Identity},
     report::NodeReport,
 };
-use mains_local::Testnet;
-use mains_types::{CanisterId, Cycles, Principal};
+use mains_local::{LocalError, Testnet};
+use mains_types::{CanisterId, Cycles, Principal, UnixNanos};
 use std::{path::PathBuf, sync::Arc};
 
 /// Cycles that an empty account of a test network is given at a time.
@@ -56,7 +56,15 @@ impl Context {
     /// A connection to the chosen network.
     pub(crate) async fn connect(&self) -> Result<Client> {
         let url = self.url().await?;
-        Ok(Client::connect(&url, self.identity()?).await?)
+        let client = Client::connect(&url, self.identity()?).await?;
+        // A replica that is behind what an earlier command showed is not asked in its stead.
+        client.has_seen(UnixNanos(self.home.seen(client.root_key())));
+        Ok(client)
+    }
+
+    /// Remembers for later commands what `client` has seen.
+    pub(crate) fn remember(&self, client: &Client) {
+        self.home.set_seen(client.root_key(), client.seen().get());
     }
 
     /// URL of a node of the chosen network: of a test network, the first replica that serves clients.
@@ -68,19 +76,29 @@ impl Context {
         if network != "local" {
             bail!("`{network}` is no network: write `local` or a node's URL, such as http://127.0.0.1:4950");
         }
-        let testnet = Testnet::open(&self.home.local(), &binary()?)
-            .map_err(|_| anyhow!("no test network runs here: start one with `mains testnet up --detach`, or name a node with --network URL"))?;
-        let replicas = testnet.status().await;
-        let healthy = replicas.iter().find(|replica| replica.is_healthy());
-        let alive = || replicas.iter().find(|replica| replica.pid.is_some());
-        let replica = healthy.or_else(alive).with_context(|| {
-            format!(
-                "the test network in {} is stopped: start it with `mains testnet up --dir {} --detach`",
-                testnet.dir().display(),
-                testnet.dir().display()
-            )
+        let testnet = Testnet::open(&self.home.local(), &binary()?).map_err(|error| match error {
+            LocalError::Missing { path } => anyhow!(
+                "there is no test network in {}: start one with `mains testnet up --detach`, or name a node with --network URL",
+                path.display()
+            ),
+            error => error.into(),
         })?;
-        Ok(replica.api.clone())
+        // Most often the first replica serves: then nobody waits for the others' reports.
+        if let Some(replica) = testnet.first_healthy().await {
+            return Ok(replica.api);
+        }
+        let replicas = testnet.status().await;
+        if let Some(replica) = replicas.iter().find(|replica| replica.is_healthy()) {
+            return Ok(replica.api.clone());
+        }
+        let dir = testnet.dir().display();
+        let Some(alive) = replicas.iter().find(|replica| replica.pid.is_some()) else {
+            bail!("the test network in {dir} is stopped: start it with `mains testnet up --dir {dir} --detach`")
+        };
+        if replicas.iter().any(|replica| replica.is_slow) {
+            self.note(format_args!("the replicas of the test network in {dir} run, but are slow to answer: waiting"));
+        }
+        Ok(alive.api.clone())
     }
 
     /// The canister that `name` stands for.

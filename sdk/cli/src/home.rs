@@ -5,6 +5,7 @@
 //! HOME/identity           name of the chosen identity
 //! HOME/local              directory of the test network started last
 //! HOME/names/KEY.json     names of canisters of the network whose root key ends with KEY
+//! HOME/seen/KEY           newest certified block time seen of that network, nanoseconds: no query goes back behind it
 //! HOME/testnet/           default directory of a test network
 //! ```
 //! HOME is `$MAINS_HOME`, else `$XDG_CONFIG_HOME/mains`, else `~/.config/mains`.
@@ -147,6 +148,19 @@ impl Home {
         self.write(&names_file(root_key), &serde_json::to_string_pretty(&names)?)
     }
 
+    /// Newest certified block time that was seen of the network with this root key, nanoseconds; 0 if none was.
+    pub(crate) fn seen(&self, root_key: &[u8]) -> u64 {
+        let text = fs::read_to_string(self.0.join(seen_file(root_key))).unwrap_or_default();
+        text.trim().parse().unwrap_or_default()
+    }
+
+    /// Remembers a newer one. Nothing depends on it but the order of what a user sees, so a failure is no error.
+    pub(crate) fn set_seen(&self, root_key: &[u8], time_nanos: u64) {
+        if time_nanos > self.seen(root_key) {
+            let _ = self.write(&seen_file(root_key), &format!("{time_nanos}\n"));
+        }
+    }
+
     /// Writes a file whole or not at all.
     fn write(&self, file: &str, text: &str) -> Result<()> {
         let path = self.0.join(file);
@@ -165,7 +179,15 @@ fn unwritable(path: &Path) -> String {
 }
 
 fn names_file(root_key: &[u8]) -> String {
-    format!("names/{}.json", hex::encode(&root_key[root_key.len().saturating_sub(8)..]))
+    format!("names/{}.json", key_name(root_key))
+}
+
+fn seen_file(root_key: &[u8]) -> String {
+    format!("seen/{}", key_name(root_key))
+}
+
+fn key_name(root_key: &[u8]) -> String {
+    hex::encode(&root_key[root_key.len().saturating_sub(8)..])
 }
 
 /// Names are file names: letters, digits, `-`, `_`.
@@ -227,6 +249,16 @@ mod tests {
         for name in ["", "../x", "a/b", "anonymous", "a b"] {
             assert!(home.new_identity(name).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_was_seen_of_a_network_never_becomes_older() {
+        let (_dir, home) = home();
+        assert_eq!(home.seen(&[1; 133]), 0);
+        home.set_seen(&[1; 133], 9);
+        home.set_seen(&[1; 133], 3);
+        assert_eq!(home.seen(&[1; 133]), 9);
+        assert_eq!(home.seen(&[2; 133]), 0);
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use crate::{
     ClientError, Outcome, Rejection,
+    fresh::{FreshHttp, Seen},
     identity::Identity,
     report::{CanisterReport, HeightReport, NodeReport},
 };
 use ic_agent::{Agent, hash_tree::Label};
 use mains_ledger::Statement;
-use mains_types::{CanisterId, Principal, RequestId};
+use mains_types::{CanisterId, Principal, RequestId, UnixNanos};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     sync::Arc,
@@ -29,16 +30,10 @@ const RETRY: Duration = Duration::from_millis(250);
 pub struct Client {
     http: reqwest::Client,
     agent: Agent,
+    identity: Arc<dyn Identity>,
     url: Arc<str>,
     root_key: Arc<[u8]>,
-}
-
-/// What a gateway says when it turns a request away.
-#[derive(Deserialize)]
-struct Refusal {
-    code: String,
-    message: String,
-    advice: String,
+    seen: Arc<Seen>,
 }
 
 /// The answer to a synchronous call.
@@ -67,7 +62,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Unreachable`] if nobody answers there.
     pub async fn connect(url: &str, identity: Arc<dyn Identity>) -> Result<Self, ClientError> {
-        let client = Self::build(url, identity)?;
+        let client = Self::build(url, identity, Arc::default())?;
         client.agent.fetch_root_key().await.map_err(|error| client.unreachable(error))?;
         let root_key = client.agent.read_root_key();
         Ok(Self { root_key: root_key.into(), ..client })
@@ -78,12 +73,33 @@ impl Client {
     /// # Errors
     /// [`ClientError::Unreachable`] if no HTTP client can be made for it; nobody is asked yet.
     pub fn trusting(url: &str, identity: Arc<dyn Identity>, root_key: &[u8]) -> Result<Self, ClientError> {
-        let client = Self::build(url, identity)?;
+        let client = Self::build(url, identity, Arc::default())?;
         client.agent.set_root_key(root_key.to_vec());
         Ok(Self { root_key: root_key.into(), ..client })
     }
 
-    fn build(url: &str, identity: Arc<dyn Identity>) -> Result<Self, ClientError> {
+    /// The same client at another node of its network: queries there are not older than what was certified here, and the
+    /// other way round.
+    ///
+    /// # Errors
+    /// As [`Client::trusting`].
+    pub fn at(&self, url: &str) -> Result<Self, ClientError> {
+        let client = Self::build(url, self.identity.clone(), self.seen.clone())?;
+        client.agent.set_root_key(self.root_key.to_vec());
+        Ok(Self { root_key: self.root_key.clone(), ..client })
+    }
+
+    /// The newest block time that this client has seen certified: no query of it is answered from an older state.
+    pub fn seen(&self) -> UnixNanos {
+        self.seen.newest()
+    }
+
+    /// Remembers a block time that was seen certified elsewhere, for example by an earlier program.
+    pub fn has_seen(&self, time: UnixNanos) {
+        self.seen.certified(time);
+    }
+
+    fn build(url: &str, identity: Arc<dyn Identity>, seen: Arc<Seen>) -> Result<Self, ClientError> {
         let url: Arc<str> = url.trim_end_matches('/').into();
         let unreachable = |reason: String| ClientError::Unreachable { url: url.to_string(), reason };
         let mut http = reqwest::Client::builder().timeout(EXCHANGE).tcp_nodelay(true);
@@ -94,11 +110,11 @@ impl Client {
         let http = http.build().map_err(|error| unreachable(cause(&error)))?;
         let agent = Agent::builder()
             .with_url(url.to_string())
-            .with_arc_identity(identity)
-            .with_http_client(http.clone())
+            .with_arc_identity(identity.clone())
+            .with_arc_http_middleware(Arc::new(FreshHttp { http: http.clone(), seen: seen.clone() }))
             .build()
             .map_err(|error| unreachable(error.to_string()))?;
-        Ok(Self { http, agent, url, root_key: Arc::new([]) })
+        Ok(Self { http, agent, identity, url, root_key: Arc::new([]), seen })
     }
 
     /// The node's URL.
@@ -153,7 +169,11 @@ impl Client {
         let request_id = RequestId(*signed.request_id);
         let envelope = signed.signed_update;
         let outcome = |certificate, envelope| {
-            Outcome::read(certificate, envelope, request_id, &self.root_key, || began.elapsed())
+            let outcome = Outcome::read(certificate, envelope, request_id, &self.root_key, || began.elapsed());
+            if let Ok(Some(outcome)) = &outcome {
+                self.seen.certified(outcome.time);
+            }
+            outcome
         };
 
         let path = format!("/api/v4/canister/{effective}/call");
@@ -178,7 +198,8 @@ impl Client {
         Err(ClientError::TimedOut { request_id, seconds: PATIENCE.as_secs() })
     }
 
-    /// Runs a query on this node and verifies the node's signature; the answer is one node's word.
+    /// Runs a query on this node and verifies the node's signature; the answer is one node's word. A node that is behind
+    /// what this client has seen certified, or that is catching up, is asked again for some seconds.
     ///
     /// # Errors
     /// [`ClientError::Rejected`] by the canister; others if there is no answer.
@@ -314,10 +335,8 @@ impl Client {
     async fn refusal(&self, response: reqwest::Response) -> ClientError {
         let status = response.status().as_u16();
         let body = response.bytes().await.unwrap_or_default();
-        match serde_json::from_slice::<Refusal>(&body) {
-            Ok(Refusal { code, message, advice }) => ClientError::Refused { status, code, message, advice },
-            Err(_) => self.unexpected(format!("HTTP {status}; is this a Mains node?")),
-        }
+        ClientError::refused(status, &body)
+            .unwrap_or_else(|| self.unexpected(format!("HTTP {status}; is this a Mains node?")))
     }
 
     fn unreachable(&self, reason: impl ToString) -> ClientError {

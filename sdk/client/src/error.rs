@@ -2,6 +2,7 @@
 
 use crate::{CertificateError, Rejection};
 use mains_types::RequestId;
+use serde::Deserialize;
 
 /// Why a request has no answer that can be believed.
 #[derive(Debug, thiserror::Error)]
@@ -62,10 +63,28 @@ pub enum ClientError {
     Ledger(String),
 }
 
+/// What a gateway says when it turns a request away.
+#[derive(Deserialize)]
+struct Refusal {
+    code: String,
+    message: String,
+    advice: String,
+}
+
+impl ClientError {
+    /// What a gateway says in `body`; `None` if it is no Mains gateway.
+    pub(crate) fn refused(status: u16, body: &[u8]) -> Option<Self> {
+        let Refusal { code, message, advice } = serde_json::from_slice(body).ok()?;
+        Some(Self::Refused { status, code, message, advice })
+    }
+}
+
 impl From<ic_agent::AgentError> for ClientError {
     fn from(error: ic_agent::AgentError) -> Self {
-        use ic_agent::AgentError::{CertifiedReject, UncertifiedReject};
+        use ic_agent::AgentError::{CertifiedReject, HttpError, UncertifiedReject};
         match error {
+            HttpError(payload) => Self::refused(payload.status, &payload.content)
+                .unwrap_or_else(|| Self::Agent(Box::new(HttpError(payload)))),
             CertifiedReject { reject, .. } | UncertifiedReject { reject, .. } => Self::Rejected(Rejection {
                 code: reject.reject_code as u64,
                 message: reject.reject_message,
@@ -79,5 +98,18 @@ impl From<ic_agent::AgentError> for ClientError {
 impl From<candid::Error> for ClientError {
     fn from(error: candid::Error) -> Self {
         Self::Candid(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_gateway_says_is_told_as_one_line_with_its_advice() {
+        let body = br#"{"code":"MAINS-1203","message":"the replica is not ready","advice":"ask another replica"}"#;
+        let error = ClientError::refused(503, body).expect("a refusal");
+        assert_eq!(error.to_string(), "the replica is not ready (MAINS-1203): ask another replica");
+        assert!(ClientError::refused(502, b"<html>").is_none());
     }
 }

@@ -7,6 +7,7 @@
 pub mod certificate;
 pub mod client;
 pub mod error;
+mod fresh;
 pub mod identity;
 pub mod management;
 pub mod outcome;

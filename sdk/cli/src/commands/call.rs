@@ -47,6 +47,7 @@ pub(crate) async fn update(context: &Context, arguments: CallArguments) -> Resul
     let outcome = client.call(canister, &arguments.method, argument).await;
     waiting.finish_and_clear();
     let outcome = outcome?;
+    context.remember(&client);
     let report = client.report().await?;
     if let Some(path) = &arguments.save_proof {
         let proof = outcome.proof(client.root_key(), &report.network).to_json();

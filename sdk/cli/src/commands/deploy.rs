@@ -61,6 +61,7 @@ pub(crate) async fn run(context: &Context, arguments: DeployArguments) -> Result
     let installed = put(&client, canister, install, &wasm, argument).await;
     waiting.finish_and_clear();
     let outcome = installed?;
+    context.remember(&client);
     let mode = match install {
         Install::Fresh => "installed",
         Install::Reinstall => "reinstalled",
