@@ -72,10 +72,20 @@ impl Config {
     /// # Errors
     /// Unreadable, not TOML, unknown or wrong fields: the message names the field and what would be right.
     pub fn read(path: &Path) -> Result<NodeConfig, OperatorError> {
+        let written = Self::read_as_written(path)?;
+        written.check().map_err(|reason| OperatorError::Config { path: path.to_owned(), reason })
+    }
+
+    /// Reads a config file; its values are not checked.
+    ///
+    /// # Errors
+    /// Unreadable, not TOML, unknown fields.
+    pub fn read_as_written(path: &Path) -> Result<Self, OperatorError> {
         let text = std::fs::read_to_string(path).map_err(|source| OperatorError::file("read", path, source))?;
-        let wrong = |reason: String| OperatorError::Config { path: path.to_owned(), reason };
-        let written: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string().replace('\n', " ")))?;
-        written.check().map_err(wrong)
+        toml::from_str(&text).map_err(|error| OperatorError::Config {
+            path: path.to_owned(),
+            reason: error.to_string().replace('\n', " "),
+        })
     }
 
     /// Checks every field.

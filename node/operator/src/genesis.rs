@@ -11,7 +11,10 @@ use mains_gateway::Sibling;
 use mains_state::{Genesis, GenesisNode, NetworkKind, genesis::ChainKeyOrigin};
 use mains_types::{Cycles, Principal, UnixNanos};
 use rand::TryRng;
-use std::path::{Path, PathBuf};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
 
 /// What a test network looks like.
 #[derive(Clone, Debug)]
@@ -20,12 +23,28 @@ pub struct TestnetOptions {
     pub network: String,
     /// Replicas, 1 to 40.
     pub nodes: usize,
-    /// API port of the first replica; the others follow.
-    pub api_port: u16,
-    /// Ports for the replicas among themselves, one per node.
-    pub p2p_ports: Vec<u16>,
+    /// Where they listen, one per node.
+    pub addresses: Vec<Addresses>,
     /// Cycles of the anonymous principal and of these, each.
     pub funded: Vec<Principal>,
+}
+
+/// Where a replica of a test network listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// For clients.
+    pub api: SocketAddr,
+    /// Port for the other replicas, on loopback.
+    pub p2p_port: u16,
+}
+
+impl Addresses {
+    /// URL of the API for this machine's own programs.
+    pub fn api_url(&self) -> String {
+        let (ip, port) = (self.api.ip(), self.api.port());
+        let ip = if ip.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { ip };
+        format!("http://{}", SocketAddr::new(ip, port))
+    }
 }
 
 /// What was made.
@@ -83,39 +102,45 @@ pub fn create_testnet(dir: &Path, options: &TestnetOptions) -> Result<TestnetFil
         write_secret(&node.chain_share(), &share)?;
         std::fs::write(node.genesis(), &genesis)
             .map_err(|source| OperatorError::file("write", &node.genesis(), source))?;
-        let config = Config {
-            api: format!("127.0.0.1:{}", options.api_port + index as u16),
-            listen: vec![format!("/ip4/127.0.0.1/tcp/{}", options.p2p_ports[index])],
-            bootstrap: options
-                .p2p_ports
-                .iter()
-                .zip(&keys)
-                .enumerate()
-                .filter(|(other, _)| *other != index)
-                .map(|(_, (port, key))| {
-                    format!("/ip4/127.0.0.1/tcp/{port}/p2p/{}", mains_network::peer_id(&key.public()))
-                })
-                .collect(),
-            mdns: false,
-            siblings: siblings(&keys, options.api_port, index),
-            ..Config::default()
-        };
-        let text = toml::to_string_pretty(&config).expect("a config serializes");
-        std::fs::write(node.config(), text).map_err(|source| OperatorError::file("write", &node.config(), source))?;
+        let config = Config { mdns: false, ..Config::default() };
+        write_config(&node, placed(config, &keys, &options.addresses, index))?;
         files.nodes.push(node.root().to_owned());
         files.node_ids.push(key.node_id());
     }
     Ok(files)
 }
 
-/// The APIs of all replicas but the one with this index.
-fn siblings(keys: &[NodeKey], api_port: u16, index: usize) -> Vec<Sibling> {
-    let all = keys.iter().enumerate().filter(|(other, _)| *other != index);
-    all.map(|(other, key)| Sibling {
-        node_id: key.node_id().to_text(),
-        url: format!("http://127.0.0.1:{}", usize::from(api_port) + other),
-    })
-    .collect()
+/// Gives the nodes of a stopped test network other addresses; the rest of their config files stays.
+///
+/// # Errors
+/// A config or key file cannot be read or written.
+pub fn move_testnet(dirs: &[PathBuf], addresses: &[Addresses]) -> Result<(), OperatorError> {
+    let nodes: Vec<NodeDir> = dirs.iter().map(NodeDir::new).collect();
+    let keys = nodes.iter().map(NodeDir::read_node_key).collect::<Result<Vec<_>, _>>()?;
+    for (index, node) in nodes.iter().enumerate() {
+        write_config(node, placed(Config::read_as_written(&node.config())?, &keys, addresses, index))?;
+    }
+    Ok(())
+}
+
+/// The config of the node with this index, listening at its addresses and knowing the others'.
+fn placed(config: Config, keys: &[NodeKey], addresses: &[Addresses], index: usize) -> Config {
+    let others = || keys.iter().zip(addresses).enumerate().filter(|(other, _)| *other != index).map(|(_, other)| other);
+    let p2p = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}");
+    Config {
+        api: addresses[index].api.to_string(),
+        listen: vec![p2p(addresses[index].p2p_port)],
+        bootstrap: others()
+            .map(|(key, at)| format!("{}/p2p/{}", p2p(at.p2p_port), mains_network::peer_id(&key.public())))
+            .collect(),
+        siblings: others().map(|(key, at)| Sibling { node_id: key.node_id().to_text(), url: at.api_url() }).collect(),
+        ..config
+    }
+}
+
+fn write_config(node: &NodeDir, config: Config) -> Result<(), OperatorError> {
+    let text = toml::to_string_pretty(&config).expect("a config serializes");
+    std::fs::write(node.config(), text).map_err(|source| OperatorError::file("write", &node.config(), source))
 }
 
 fn random() -> [u8; 32] {

@@ -13,5 +13,5 @@ pub mod telemetry;
 pub use config::{Config, NodeConfig};
 pub use error::OperatorError;
 pub use files::NodeDir;
-pub use genesis::{TestnetFiles, TestnetOptions, create_testnet};
+pub use genesis::{Addresses, TestnetFiles, TestnetOptions, create_testnet, move_testnet};
 pub use node::run;

@@ -3,10 +3,14 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage.
+Start with `mains demo`. For the `icp` tool: export ICP_CLI_NETWORK_LAUNCHER_PATH=$(which mains), then `icp network start`.";
+
 /// Run, use and inspect Mains networks.
 #[derive(Parser)]
 #[command(name = "mains", version, disable_help_subcommand = true, max_term_width = 110)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage.\nStart with `mains demo`.")]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     /// What every command takes.
     #[command(flatten)]
@@ -253,6 +257,9 @@ pub(crate) enum NodeCommand {
         /// Leave the terminal's session first.
         #[arg(long, hide = true)]
         own_session: bool,
+        /// End when the process that started this one is gone; standard input must be a pipe from it.
+        #[arg(long, hide = true)]
+        end_with_parent: bool,
     },
 }
 

@@ -32,6 +32,8 @@ pub(crate) async fn run(shared: Shared, command: Command) -> Result<()> {
         Command::Bill { name } => bill::run(&context?, &name).await,
         // Works without a home: it reads one file and asks nobody.
         Command::Verify(arguments) => verify::run(arguments),
-        Command::Node(NodeCommand::Run { dir, own_session }) => node::run(&dir, own_session),
+        Command::Node(NodeCommand::Run { dir, own_session, end_with_parent }) => {
+            node::run(&dir, own_session, end_with_parent)
+        }
     }
 }

@@ -27,6 +27,7 @@ pub(crate) async fn run(context: Context, arguments: DemoArguments) -> Result<()
     let options =
         Options { dir: dir.clone(), binary: context::binary()?, nodes: Some(NODES), api_port: arguments.port };
     let mut testnet = Testnet::create(&options)?;
+    testnet.end_with_this_process();
     let mut stage = Stage::begin();
     let shown = tokio::select! {
         shown = show(&context, &mut testnet, &mut stage) => shown,
@@ -47,8 +48,10 @@ pub(crate) async fn run(context: Context, arguments: DemoArguments) -> Result<()
         }
         Some(scratch) => {
             drop(scratch);
-            // What this network's directory was is the local network no more.
-            let _ = context.home.set_local(&local_before);
+            // This network's directory is gone; another network may have become the local one meanwhile.
+            if context.home.local() == dir {
+                let _ = context.home.set_local(&local_before);
+            }
         }
         None => {}
     }

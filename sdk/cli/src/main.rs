@@ -9,6 +9,7 @@ mod commands;
 mod context;
 mod demo;
 mod home;
+mod launcher;
 mod module;
 mod shipped;
 mod terminal;
@@ -18,10 +19,15 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if launcher::is_asked_for(std::env::args_os().nth(1)) {
+        return launcher::main();
+    }
     let arguments = Arguments::parse();
     let result = match arguments.command {
         // The node builds its own runtime.
-        Command::Node(NodeCommand::Run { dir, own_session }) => commands::node::run(&dir, own_session),
+        Command::Node(NodeCommand::Run { dir, own_session, end_with_parent }) => {
+            commands::node::run(&dir, own_session, end_with_parent)
+        }
         command => on_runtime(commands::run(arguments.shared, command)),
     };
     match result {

@@ -1,7 +1,7 @@
 //! One node as a process: does it start, and if not, what are its last words.
 
 use anyhow::{Result, bail, ensure};
-use mains_operator::{NodeDir, TestnetOptions};
+use mains_operator::{Addresses, NodeDir, TestnetOptions};
 use std::{
     collections::BTreeMap,
     fs,
@@ -50,8 +50,7 @@ impl Solo {
         let options = TestnetOptions {
             network: "solo".into(),
             nodes: 1,
-            api_port,
-            p2p_ports: vec![p2p_port],
+            addresses: vec![Addresses { api: (Ipv4Addr::LOCALHOST, api_port).into(), p2p_port }],
             funded: Vec::new(),
         };
         let made = mains_operator::create_testnet(directory.path(), &options)?;

@@ -12,7 +12,7 @@ mod testnet;
 
 pub use error::LocalError;
 pub use files::{ReplicaFile, TestnetFile};
-pub use process::own_session;
+pub use process::{end_with_parent, own_session};
 pub use status::ReplicaStatus;
 pub use testnet::{Options, Testnet};
 

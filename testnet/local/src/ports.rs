@@ -1,15 +1,54 @@
 //! Ports on loopback that nobody uses.
 
 use crate::LocalError;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use mains_operator::Addresses;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    path::Path,
+};
 
 /// Distance from the first API port to where ports for the replicas among themselves are looked for.
 const P2P_OFFSET: u16 = 100;
+/// Where ports that nobody asked for by number are looked for: below the range from which the system takes ports for
+/// outgoing connections, so that they are still free after a restart.
+const UNASKED: std::ops::Range<u16> = 10_200..11_900;
 
-/// Sees that the API ports are free.
+/// API ports one after the other from `first` on, as people expect them, and free ports above for the replicas among
+/// themselves.
 ///
 /// # Errors
-/// [`LocalError::PortInUse`] names the first that is not.
+/// [`LocalError::PortInUse`] names the first API port that is not free.
+pub(crate) fn in_a_row(first: u16, nodes: usize) -> Result<Vec<Addresses>, LocalError> {
+    check_api(first, nodes)?;
+    let p2p_ports = find(first.saturating_add(P2P_OFFSET), nodes)?;
+    let api = (first..).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    Ok(api.zip(p2p_ports).map(|(api, p2p_port)| Addresses { api, p2p_port }).collect())
+}
+
+/// The first API at `gateway` (port 0: one that is free), everything else on free ports of loopback. Where they are
+/// looked for depends on `dir`, so that networks in two directories seldom meet and one finds its own again.
+///
+/// # Errors
+/// [`LocalError::PortInUse`] if the gateway's port is not free.
+pub(crate) fn around(gateway: SocketAddr, dir: &Path, nodes: usize) -> Result<Vec<Addresses>, LocalError> {
+    let bytes = dir.as_os_str().as_encoded_bytes();
+    let digest = bytes.iter().fold(0u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(u16::from(*byte)));
+    let mut ports = find(UNASKED.start + digest % (UNASKED.end - UNASKED.start), 2 * nodes)?.into_iter();
+    let mut next = || ports.next().unwrap_or_default();
+    let mut addresses: Vec<Addresses> =
+        (0..nodes).map(|_| Addresses { api: (Ipv4Addr::LOCALHOST, next()).into(), p2p_port: next() }).collect();
+    let first = &mut addresses[0].api;
+    if gateway.port() == 0 {
+        first.set_ip(gateway.ip());
+    } else if !is_free_at(gateway.ip(), gateway.port()) {
+        return Err(LocalError::PortInUse { port: gateway.port() });
+    } else {
+        *first = gateway;
+    }
+    Ok(addresses)
+}
+
+/// Sees that the API ports are free.
 pub(crate) fn check_api(first: u16, nodes: usize) -> Result<(), LocalError> {
     for index in 0..nodes {
         let port = offset(first, index).ok_or(LocalError::NoPorts { port: first, nodes })?;
@@ -20,12 +59,10 @@ pub(crate) fn check_api(first: u16, nodes: usize) -> Result<(), LocalError> {
     Ok(())
 }
 
-/// Free ports for the replicas among themselves: above the API ports and, as these, outside the range from which the
-/// system takes ports for outgoing connections, so that they are still free after a restart.
-pub(crate) fn find_p2p(api_port: u16, nodes: usize) -> Result<Vec<u16>, LocalError> {
-    let first = api_port.saturating_add(P2P_OFFSET);
-    let free: Vec<u16> = (first..u16::MAX).filter(|port| is_free(*port)).take(nodes).collect();
-    if free.len() < nodes { Err(LocalError::NoPorts { port: first, nodes }) } else { Ok(free) }
+/// The first `count` free ports from `first` on.
+fn find(first: u16, count: usize) -> Result<Vec<u16>, LocalError> {
+    let free: Vec<u16> = (first..u16::MAX).filter(|port| is_free(*port)).take(count).collect();
+    if free.len() < count { Err(LocalError::NoPorts { port: first, nodes: count }) } else { Ok(free) }
 }
 
 fn offset(first: u16, index: usize) -> Option<u16> {
@@ -33,7 +70,11 @@ fn offset(first: u16, index: usize) -> Option<u16> {
 }
 
 fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() && UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    is_free_at(Ipv4Addr::LOCALHOST.into(), port)
+}
+
+fn is_free_at(ip: IpAddr, port: u16) -> bool {
+    TcpListener::bind((ip, port)).is_ok() && UdpSocket::bind((ip, port)).is_ok()
 }
 
 #[cfg(test)]
@@ -43,9 +84,12 @@ mod tests {
     #[test]
     fn a_port_in_use_is_named_with_what_to_do() {
         let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = taken.local_addr().expect("bound").port();
-        let error = check_api(port, 1).expect_err("it is taken").to_string();
-        assert!(error.contains(&port.to_string()) && error.contains("--port"), "{error}");
+        let address = taken.local_addr().expect("bound");
+        let port = address.port();
+        for error in [check_api(port, 1).err(), around(address, Path::new("/a"), 4).err()] {
+            let error = error.expect("it is taken").to_string();
+            assert!(error.contains(&port.to_string()) && error.contains("--port"), "{error}");
+        }
     }
 
     #[test]
@@ -55,8 +99,15 @@ mod tests {
 
     #[test]
     fn found_ports_are_distinct_and_free() {
-        let ports = find_p2p(20_000, 4).expect("loopback has room");
-        assert_eq!(ports.len(), 4);
-        assert!(ports.windows(2).all(|pair| pair[0] < pair[1]));
+        let gateway = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        for addresses in [around(gateway, Path::new("/a"), 4), in_a_row(20_000, 4)] {
+            let addresses = addresses.expect("loopback has room");
+            assert_eq!(addresses.len(), 4);
+            let mut ports: Vec<u16> = addresses.iter().flat_map(|one| [one.api.port(), one.p2p_port]).collect();
+            ports.sort_unstable();
+            ports.dedup();
+            assert_eq!(ports.len(), 8);
+            assert!(!ports.contains(&0));
+        }
     }
 }

@@ -20,15 +20,42 @@ pub fn own_session() {
     let _ = rustix::process::setsid();
 }
 
+/// How long a replica whose parent has gone may take to end in order.
+const ORDERLY_END: Duration = Duration::from_secs(10);
+
+/// How long a replica runs unless it is told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// For ever.
+    Own,
+    /// As long as the process that started it, however that ends.
+    Parent,
+}
+
+/// Makes the calling process end in order as soon as the one that started it is gone.
+///
+/// For the child's side of a spawn with a pipe as standard input: the pipe ends with the parent, whatever happens to it.
+pub fn end_with_parent() {
+    let watch = || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        terminate(std::process::id());
+        std::thread::sleep(ORDERLY_END);
+        std::process::exit(1);
+    };
+    std::thread::Builder::new().name("parent".into()).spawn(watch).expect("the host can start a thread");
+}
+
 /// Starts the replica in `replica.dir`; its output goes to its log.
-pub(crate) fn spawn(binary: &Path, replica: &ReplicaFile) -> Result<Child, LocalError> {
+pub(crate) fn spawn(binary: &Path, replica: &ReplicaFile, lifetime: Lifetime) -> Result<Child, LocalError> {
     let log = replica.log();
     let file = OpenOptions::new().create(true).append(true).open(&log).map_err(LocalError::file("write", &log))?;
     let errors = file.try_clone().map_err(LocalError::file("write", &log))?;
     let mut child = Command::new(binary)
-        .args(["node", "run", "--own-session", "--dir"])
+        .args(["node", "run", "--own-session"])
+        .args((lifetime == Lifetime::Parent).then_some("--end-with-parent"))
+        .arg("--dir")
         .arg(&replica.dir)
-        .stdin(Stdio::null())
+        .stdin(if lifetime == Lifetime::Parent { Stdio::piped() } else { Stdio::null() })
         .stdout(file)
         .stderr(errors)
         .spawn()

@@ -3,12 +3,14 @@
 use crate::{
     DEFAULT_API_PORT, DEFAULT_NODES, LocalError, ReplicaStatus,
     files::{self, ReplicaFile, TestnetFile},
-    ports, process,
+    ports,
+    process::{self, Lifetime},
 };
-use mains_client::{Client, identity};
-use mains_operator::TestnetOptions;
+use futures::stream::{self, Stream, StreamExt as _};
+use mains_operator::{Addresses, TestnetOptions};
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Child,
     time::{Duration, Instant},
@@ -41,6 +43,7 @@ pub struct Testnet {
     dir: PathBuf,
     binary: PathBuf,
     file: TestnetFile,
+    lifetime: Lifetime,
     children: BTreeMap<usize, Child>,
 }
 
@@ -57,28 +60,70 @@ impl Testnet {
         let api_port = options.api_port.unwrap_or(DEFAULT_API_PORT);
         let dir = absolute(&options.dir)?;
         files::make_empty(&dir)?;
-        ports::check_api(api_port, nodes)?;
-        let p2p_ports = ports::find_p2p(api_port, nodes)?;
+        Self::make(dir, &options.binary, ports::in_a_row(api_port, nodes)?)
+    }
+
+    /// Writes the files of a new test network into an empty directory.
+    fn make(dir: PathBuf, binary: &Path, addresses: Vec<Addresses>) -> Result<Self, LocalError> {
         let network = "testnet".to_owned();
         let made = mains_operator::create_testnet(
             &dir,
-            &TestnetOptions { network: network.clone(), nodes, api_port, p2p_ports, funded: Vec::new() },
+            &TestnetOptions {
+                network: network.clone(),
+                nodes: addresses.len(),
+                addresses: addresses.clone(),
+                funded: Vec::new(),
+            },
         )?;
         let replicas = made
             .nodes
             .into_iter()
             .zip(made.node_ids)
-            .enumerate()
-            .map(|(index, (dir, node_id))| ReplicaFile {
-                node_id: node_id.to_text(),
-                api: format!("http://127.0.0.1:{}", usize::from(api_port) + index),
-                dir,
-                pid: None,
-            })
+            .zip(&addresses)
+            .map(|((dir, node_id), at)| ReplicaFile { node_id: node_id.to_text(), api: at.api_url(), dir, pid: None })
             .collect();
+        let api_port = addresses.first().map_or(DEFAULT_API_PORT, |first| first.api.port());
         let file = TestnetFile { network, api_port, replicas };
         file.write(&dir)?;
-        Ok(Self { dir, binary: options.binary.clone(), file, children: BTreeMap::new() })
+        Ok(Self { dir, binary: binary.to_owned(), file, lifetime: Lifetime::Own, children: BTreeMap::new() })
+    }
+
+    /// Continues the test network in `dir`, or makes one of [`DEFAULT_NODES`], with the first replica's API at `gateway`
+    /// (port 0: one that is free) and everything else on free ports of loopback. Nothing runs yet. Replicas that are
+    /// ending, because the process that they belonged to was killed, are waited for.
+    ///
+    /// # Errors
+    /// It runs already; the directory is not empty or cannot be written to; the port is in use.
+    pub async fn open_or_create_at(dir: &Path, binary: &Path, gateway: SocketAddr) -> Result<Self, LocalError> {
+        let dir = absolute(dir)?;
+        let mut testnet = match Self::open(&dir, binary) {
+            Err(LocalError::Missing { .. }) => {
+                files::make_empty(&dir)?;
+                return Self::make(dir.clone(), binary, ports::around(gateway, &dir, DEFAULT_NODES)?);
+            }
+            opened => opened?,
+        };
+        let began = Instant::now();
+        while testnet.is_running() {
+            if began.elapsed() > ORDERLY_END {
+                return Err(LocalError::Running { path: testnet.dir });
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        let addresses = ports::around(gateway, &testnet.dir, testnet.file.replicas.len())?;
+        let dirs: Vec<PathBuf> = testnet.file.replicas.iter().map(|replica| replica.dir.clone()).collect();
+        mains_operator::move_testnet(&dirs, &addresses)?;
+        testnet.file.api_port = addresses[0].api.port();
+        for (replica, at) in testnet.file.replicas.iter_mut().zip(&addresses) {
+            (replica.api, replica.pid) = (at.api_url(), None);
+        }
+        testnet.file.write(&testnet.dir)?;
+        Ok(testnet)
+    }
+
+    /// Lets replicas started from now on end with this process, even if it is killed. Else they outlive it.
+    pub fn end_with_this_process(&mut self) {
+        self.lifetime = Lifetime::Parent;
     }
 
     /// Opens the test network in `dir`, running or not.
@@ -88,7 +133,7 @@ impl Testnet {
     pub fn open(dir: &Path, binary: &Path) -> Result<Self, LocalError> {
         let dir = absolute(dir)?;
         let file = TestnetFile::read(&dir)?.ok_or_else(|| LocalError::Missing { path: dir.clone() })?;
-        Ok(Self { dir, binary: binary.to_owned(), file, children: BTreeMap::new() })
+        Ok(Self { dir, binary: binary.to_owned(), file, lifetime: Lifetime::Own, children: BTreeMap::new() })
     }
 
     /// Continues the test network in the directory if there is one that is stopped, else makes one.
@@ -124,6 +169,11 @@ impl Testnet {
         &self.file.replicas
     }
 
+    /// Port of the first replica's API.
+    pub fn api_port(&self) -> u16 {
+        self.file.api_port
+    }
+
     /// Whether any replica's process lives.
     pub fn is_running(&self) -> bool {
         (0..self.file.replicas.len()).any(|index| self.pid(index).is_some())
@@ -153,7 +203,7 @@ impl Testnet {
     pub fn start(&mut self, index: usize) -> Result<(), LocalError> {
         self.check(index)?;
         if self.pid(index).is_none() {
-            let child = process::spawn(&self.binary, &self.file.replicas[index])?;
+            let child = process::spawn(&self.binary, &self.file.replicas[index], self.lifetime)?;
             self.file.replicas[index].pid = Some(child.id());
             self.children.insert(index, child);
             self.file.write(&self.dir)?;
@@ -179,6 +229,10 @@ impl Testnet {
     /// # Errors
     /// The system does not remove a process.
     pub async fn stop_all(&mut self) -> Result<(), LocalError> {
+        // Another command may have started a replica again meanwhile.
+        if let Ok(Some(file)) = TestnetFile::read(&self.dir) {
+            self.file = file;
+        }
         let alive: Vec<(usize, u32)> =
             (0..self.file.replicas.len()).filter_map(|index| Some((index, self.pid(index)?))).collect();
         for (_, pid) in &alive {
@@ -244,22 +298,20 @@ impl Testnet {
 
     /// How every replica is doing now.
     pub async fn status(&self) -> Vec<ReplicaStatus> {
-        let mut replicas = Vec::new();
-        for (index, replica) in self.file.replicas.iter().enumerate() {
-            let pid = self.pid(index);
-            let report = match (pid, Client::trusting(&replica.api, identity::anonymous(), &[])) {
-                (Some(_), Ok(client)) => client.report().await.ok().filter(|report| report.node_id == replica.node_id),
-                _ => None,
-            };
-            replicas.push(ReplicaStatus {
-                index,
-                node_id: replica.node_id.clone(),
-                pid,
-                api: replica.api.clone(),
-                report,
-            });
-        }
-        replicas
+        self.ask_all().collect().await
+    }
+
+    /// The first replica that serves clients; those after it are not waited for.
+    pub async fn first_healthy(&self) -> Option<ReplicaStatus> {
+        let healthy = self.ask_all().filter(|replica| std::future::ready(replica.is_healthy()));
+        std::pin::pin!(healthy).next().await
+    }
+
+    /// Asks all replicas at once, answers in order.
+    fn ask_all(&self) -> impl Stream<Item = ReplicaStatus> {
+        let replicas = self.file.replicas.iter().enumerate();
+        let asked = replicas.map(|(index, replica)| ReplicaStatus::ask(index, replica, self.pid(index)));
+        stream::iter(asked).buffered(self.file.replicas.len().max(1))
     }
 
     fn check(&self, index: usize) -> Result<(), LocalError> {

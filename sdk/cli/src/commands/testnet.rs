@@ -52,6 +52,9 @@ async fn up(
 ) -> Result<()> {
     let dir = dir.unwrap_or_else(|| context.home.testnet());
     let mut testnet = Testnet::open_or_create(&Options { dir, binary: context::binary()?, nodes, api_port })?;
+    if !detach {
+        testnet.end_with_this_process();
+    }
     let waiting = terminal::spinner("replicas start and find each other ");
     let ready = tokio::select! {
         ready = start(&mut testnet) => ready.map(Some),
@@ -127,6 +130,7 @@ fn print(context: &Context, replicas: &[ReplicaStatus]) {
 fn state(replica: &ReplicaStatus) -> String {
     match (&replica.pid, &replica.report) {
         (None, _) => "stopped",
+        (Some(_), None) if replica.is_slow => "busy",
         (Some(_), None) => "starting",
         (Some(_), Some(report)) if report.healthy => "serving",
         (Some(_), Some(_)) => "catching up",
