@@ -33,14 +33,17 @@ flags=(--remap-path-prefix="$here"=examples --remap-path-prefix="$("$rustc" --pr
 for registry in "$cargo_home"/registry/src/*/; do
   flags+=(--remap-path-prefix="${registry%/}"=registry)
 done
-# Packages that are built together share the features of what they depend on, so a group's bytes do not change with another's.
-for group in "counter-rust probe-rust" "idioms-rust issuer-rust" "assets-rust"; do
+build() {
   (
     cd "$here"
-    # shellcheck disable=SC2046,SC2086  # one argument for each package of the group
     env -u RUSTFLAGS RUSTC="$rustc" CARGO_TARGET_DIR="$target" CARGO_ENCODED_RUSTFLAGS="$(IFS=$'\x1f'; echo "${flags[*]}")" \
-      nice "$cargo" build --release --locked --quiet --target "$triple" "${build_std[@]}" $(printf -- '-p %s ' $group)
+      nice "$cargo" build --release --locked --quiet "$@"
   )
+}
+# Packages that are built together share the features of what they depend on, so a group's bytes do not change with another's.
+for group in "counter-rust probe-rust" "idioms-rust issuer-rust" "assets-rust"; do
+  # shellcheck disable=SC2046,SC2086  # one argument for each package of the group
+  build --target "$triple" "${build_std[@]}" $(printf -- '-p %s ' $group)
 done
 modules=()
 for name in assets counter idioms issuer probe; do
@@ -48,6 +51,18 @@ for name in assets counter idioms issuer probe; do
   cp "$here/$name.did" "$out/$name-rust.did"
   modules+=("$name-rust.wasm")
 done
+# The scripted canister needs no std, so that it can be built for 64-bit memory too; only the web toolchain's sources allow that.
+if [[ ${#build_std[@]} -gt 0 ]]; then
+  for bits in 32 64; do
+    export "CARGO_TARGET_WASM${bits}_UNKNOWN_UNKNOWN_LINKER=$linker"
+    build --target "wasm$bits-unknown-unknown" -Zbuild-std=core,alloc,panic_abort -p scripted-rust
+    cp "$target/wasm$bits-unknown-unknown/release/scripted_rust.wasm" "$out/scripted${bits/32/}-rust.wasm"
+  done
+elif [[ $out != "$here/prebuilt" ]]; then
+  echo "the scripted canister is not rebuilt: that needs rust-web-src" >&2
+  cp "$here"/prebuilt/scripted*-rust.wasm "$out"
+fi
+modules+=(scripted-rust.wasm scripted64-rust.wasm)
 
 for name in counter idioms; do
   (cd "$here/$name-motoko" && npm ci --ignore-scripts --silent >&2)
