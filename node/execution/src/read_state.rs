@@ -52,10 +52,16 @@ fn authorize_request(
     if effective_canister.is_none() {
         return Err(forbidden("request_status is read at the endpoint of the request's canister"));
     }
-    match state.ingress_entry(&mains_types::RequestId(id)) {
-        Some(entry) if entry.sender != *sender => Err(forbidden("only the sender of a request may read its status")),
-        _ => Ok(()),
+    let Some(entry) = state.ingress_entry(&mains_types::RequestId(id)) else { return Ok(()) };
+    if entry.sender != *sender {
+        return Err(forbidden("only the sender of a request may read its status"));
     }
+    // A call that is about no canister was sent, and is asked for, at any canister's endpoint.
+    let is_elsewhere = entry.receiver != Principal::management_canister() && effective_canister != Some(entry.receiver);
+    if is_elsewhere {
+        return Err(forbidden("request_status is read at the endpoint of the request's canister"));
+    }
+    Ok(())
 }
 
 fn authorize_canister(
