@@ -66,7 +66,10 @@ fn dispatch(call: &mut SystemCall<'_>) -> Result<Option<Vec<u8>>, Reject> {
         Method::StopCanister => return lifecycle::stop_canister(call),
         Method::DeleteCanister => lifecycle::delete_canister(call)?,
         Method::DepositCycles => lifecycle::deposit_cycles(call)?,
-        Method::RawRand => codec::encode(&serde_bytes::ByteBuf::from(call.random.next())),
+        Method::RawRand => {
+            codec::decode::<()>(call.method, argument)?;
+            codec::encode(&serde_bytes::ByteBuf::from(call.random.next()))
+        }
         Method::InstallCode => install::install_code(call)?,
         Method::InstallChunkedCode => install::install_chunked_code(call)?,
         Method::UploadChunk => chunks::upload_chunk(call)?,

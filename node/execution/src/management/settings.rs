@@ -126,11 +126,10 @@ fn set(setting: &mut u64, name: &str, given: &Option<Nat>, most: u64) -> Result<
 }
 
 fn principals(name: &str, list: Vec<Principal>, most: usize) -> Result<BTreeSet<Principal>, Reject> {
-    let set: BTreeSet<_> = list.into_iter().collect();
-    if set.len() > most {
+    if list.len() > most {
         return Err(refusal::payload(format!("{name} lists at most {most} principals.")));
     }
-    Ok(set)
+    Ok(list.into_iter().collect())
 }
 
 fn viewers_of(name: &str, viewers: Vec<Principal>) -> Result<LogVisibility, Reject> {
