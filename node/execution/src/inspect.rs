@@ -5,7 +5,7 @@ use crate::{
     charges,
     engine::{Engine, Entry, Run},
     execute::Call,
-    induction, management, rejects,
+    induction, management, rejects, run,
     system_api::{Inputs, Mode, SystemApi},
     traps,
 };
@@ -45,6 +45,7 @@ pub fn inspect(engine: &dyn Engine, state: &State, call: &Call) -> Result<(), Re
         balance: state.ledger.canister_balance(id),
         frozen: charges::freezing_limit(state, &canister),
         instruction_limit: limits::INSPECT_INSTRUCTIONS_MAX,
+        prices: run::prices(state),
         ..Inputs::new(Mode::Inspect, canister.clone(), state.subnet.clone(), state.time)
     };
     let ran = engine.run(Run {

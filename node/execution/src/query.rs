@@ -5,7 +5,7 @@ use crate::{
     calls::is_built_in,
     charges,
     engine::{Engine, Entry, Run},
-    induction, management, rejects,
+    induction, management, rejects, run,
     system_api::{Effects, Inputs, Mode, OutgoingCall, SystemApi},
     system_canisters, traps,
 };
@@ -192,6 +192,7 @@ impl Evaluation<'_> {
             call_instructions: frame.instructions,
             instruction_limit: self.instructions_left,
             certificate: frame.certificate.clone(),
+            prices: run::prices(self.state),
             ..Inputs::new(mode, frame.canister.clone(), self.state.subnet.clone(), self.state.time)
         };
         let ran = self.engine.run(Run {

@@ -1,7 +1,8 @@
 //! Calls to other canisters: built piece by piece, sent when the run succeeds.
 
 use super::{
-    BEST_EFFORT_SECONDS_MAX, CALL_PERFORM_INSTRUCTIONS, Modes, OUTGOING_BYTES_MAX, OutgoingCall, SystemApi, heap,
+    BEST_EFFORT_SECONDS_MAX, CALL_PERFORM_INSTRUCTIONS, CallPrices, Modes, OUTGOING_BYTES_MAX, OutgoingCall, SystemApi,
+    heap,
 };
 use crate::{engine::Trap, management};
 use mains_state::Continuation;
@@ -112,7 +113,9 @@ impl SystemApi {
     pub fn call_perform(&mut self) -> Result<u32, Trap> {
         self.enter("call_perform", Modes::CALL)?;
         self.charge(CALL_PERFORM_INSTRUCTIONS)?;
-        let (prices, version) = (self.inputs.prices, self.inputs.canister.version);
+        let version = self.inputs.canister.version;
+        // Queries cost nothing, and neither do the questions of composite ones.
+        let prices = if self.inputs.replicated { self.inputs.prices } else { CallPrices::FREE };
         let call = self.call_begun("call_perform")?;
         if call.callee == Principal::management_canister()
             && let Some(claimed) = management::claimed_version(&call.method, &call.argument)
