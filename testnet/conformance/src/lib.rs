@@ -8,6 +8,7 @@
 //! |---|---|
 //! | replicas: start, kill, agreement | [`network`] |
 //! | named cases, and what must hold after each | [`suite`] |
+//! | the conformance suite: cases run together, canisters that run scripts | [`cases`], [`world`], [`script`], [`module`] |
 //! | signed requests, right and wrong | [`request`], [`malleate`] |
 //! | what a gateway answered | [`answer`] |
 //! | modules, harmless and hostile | [`modules`] |
@@ -15,17 +16,23 @@
 //! | one node process and its last words | [`process`] |
 
 pub mod answer;
+pub mod cases;
 pub mod malleate;
 pub mod manage;
+pub mod module;
 pub mod modules;
 pub mod network;
 pub mod process;
 pub mod request;
+pub mod script;
 pub mod shipped;
 pub mod suite;
+pub mod world;
 
+pub use cases::Cases;
 pub use network::Network;
 pub use suite::Suite;
+pub use world::World;
 
 /// Runs a test's future on a runtime of its own.
 ///
