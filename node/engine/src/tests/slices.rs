@@ -211,6 +211,7 @@ fn block(state: &State, calls: Vec<Call>) -> Block {
         time: state.time.saturating_add_nanos(UnixNanos::SECOND),
         digest: [state.height.get() as u8; 32],
         proposer: Principal::self_authenticating([1]),
+        failed: Vec::new(),
         certified: state.height,
         randomness: [0; 32],
         calls,
