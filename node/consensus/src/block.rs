@@ -142,6 +142,17 @@ impl Block {
     pub fn view(&self) -> u64 {
         self.0.context.round.view().get()
     }
+    /// Who of `members` (by place in the committee) led views since the parent's that ended without a block of this chain,
+    /// and how many. Members lead in turn, see the elector of the engine; the cost does not depend on the number of views.
+    pub fn failures(&self, members: u32) -> Vec<(u32, u64)> {
+        let members_wide = u64::from(members.max(1));
+        let (first, own) = (self.0.context.parent.0.get().saturating_add(1), self.view());
+        let count = |place: u32| {
+            let turn = first.saturating_add((u64::from(place) + members_wide - first % members_wide) % members_wide);
+            if turn < own { (own - 1 - turn) / members_wide + 1 } else { 0 }
+        };
+        (0..members).map(|place| (place, count(place))).filter(|(_, count)| *count > 0).collect()
+    }
     /// The digest of the block before it.
     pub fn parent(&self) -> Digest {
         self.0.parent

@@ -6,5 +6,6 @@ mod limits;
 mod modules;
 mod persistence;
 mod slices;
+mod snapshots;
 mod system;
 mod traps;

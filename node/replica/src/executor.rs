@@ -11,8 +11,8 @@ use crate::{
 use mains_consensus::{Block, Delivery};
 use mains_execution::Executed;
 use mains_ledger::Entry;
-use mains_state::{CheckpointStore, State};
-use mains_types::{Digest32, Height, RequestId, UnixNanos};
+use mains_state::{CheckpointStore, State, Subnet};
+use mains_types::{Digest32, Height, NodeId, RequestId, UnixNanos};
 use mains_wire::{Content, Envelope};
 use std::{
     future::Future,
@@ -142,7 +142,7 @@ impl<C: Chain> Executor<C> {
         let (inner, observer, checkpoints) = (self.inner.clone(), self.observer.clone(), self.checkpoints.clone());
         let control = block.control().clone();
         let work = move || {
-            let input = decode(&inner, &block);
+            let input = decode(&inner, &state.subnet, &block);
             let ids: Vec<RequestId> = input.calls.iter().map(|call| call.request_id).collect();
             let Executed { state, root, journal } = mains_execution::execute(&*inner.engine, state, &input);
             if let Err(broken) = state.ledger.check() {
@@ -175,7 +175,7 @@ impl<C: Chain> Executor<C> {
 }
 
 /// A block as execution takes it. Its calls were verified by every voter, so here they are only decoded.
-fn decode(inner: &Inner, block: &Block) -> mains_execution::Block {
+fn decode(inner: &Inner, subnet: &Subnet, block: &Block) -> mains_execution::Block {
     let calls = block
         .ingress()
         .iter()
@@ -204,9 +204,18 @@ fn decode(inner: &Inner, block: &Block) -> mains_execution::Block {
         time: block.time(),
         digest: block.digest_bytes(),
         proposer: block.proposer(),
-        failed: Vec::new(),
+        failed: failed(subnet, block),
         certified: block.certified(),
         randomness: block.randomness(),
         calls,
     }
+}
+
+/// Who led views that ended without a block, and how many.
+fn failed(subnet: &Subnet, block: &Block) -> Vec<(NodeId, u64)> {
+    // The committee is in the order of its keys.
+    let mut members: Vec<_> = subnet.nodes.iter().map(|(node, key)| (*key, *node)).collect();
+    members.sort_unstable();
+    let failures = block.failures(members.len() as u32);
+    failures.into_iter().filter_map(|(place, views)| Some((members.get(place as usize)?.1, views))).collect()
 }

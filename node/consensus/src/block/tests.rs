@@ -124,3 +124,24 @@ fn randomness_changes_with_every_certificate_and_only_then() {
 fn chains_of_different_geneses_differ_from_the_start() {
     assert_ne!(genesis().digest(), Block::genesis([2; 32], UnixNanos(1_000)).digest());
 }
+
+#[test]
+fn views_without_a_block_are_their_leaders_failures() {
+    use commonware_consensus::simplex::elector::{Config, Elector, RoundRobin};
+    let keys: Vec<_> = (1..=4u8).map(|seed| committee::key_bytes(&committee::public_key_of(&[seed; 32]))).collect();
+    let committee = committee::Committee::new(&keys).unwrap();
+    let elector = Config::<committee::Scheme>::build(RoundRobin::<Sha256>::default(), committee.members());
+    let parent = genesis();
+    for (parent_view, view) in [(0, 1), (0, 2), (3, 4), (3, 9), (5, 6), (7, 30), (8, 29)] {
+        let mut context = context(view, &parent);
+        context.parent.0 = View::new(parent_view);
+        let block = Block::child(context, &parent, UnixNanos(2_000), Control::default(), vec![]);
+        let mut expected = std::collections::BTreeMap::new();
+        for passed in parent_view + 1..view {
+            let leader = elector.elect(Round::new(Epoch::zero(), View::new(passed)), ());
+            *expected.entry(leader.get()).or_insert(0) += 1;
+        }
+        let expected: Vec<(u32, u64)> = expected.into_iter().collect();
+        assert_eq!(block.failures(committee.len()), expected, "from view {parent_view} to {view}");
+    }
+}
