@@ -89,9 +89,13 @@ pub(super) fn top_up(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject> {
     }))
 }
 
-/// `notify_create_canister`.
+/// `notify_create_canister`, by the controller: whoever calls chooses the settings.
 pub(super) fn create_canister(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject> {
     let (args,) = codec::decode::<(CreateArgs,)>(call.method, call.argument)?;
+    if call.sender != args.controller {
+        let why = format!("Only {} may create a canister for itself.", args.controller);
+        return Ok(codec::encode(&Err::<Principal, _>(NotifyError::InvalidTransaction(why))));
+    }
     Ok(once(call, args.block_index, CREATE, &args.controller, |call, cycles| {
         let by = (args.controller, None);
         let id = lifecycle::new_canister(call.state, by, args.settings.unwrap_or_default(), None);

@@ -248,6 +248,9 @@ fn icp_becomes_cycles_once() {
     let create = |bench: &mut Bench| -> Result<Principal, NotifyError> {
         decode(&reply(bench.call(bob(), cycles_minting_id(), "notify_create_canister", &arg)))
     };
+    let stolen: Result<Principal, NotifyError> =
+        decode(&reply(bench.call(alice(), cycles_minting_id(), "notify_create_canister", &arg)));
+    assert!(matches!(stolen, Err(NotifyError::InvalidTransaction(_))), "only for oneself");
     let id = create(&mut bench).unwrap();
     assert_eq!(create(&mut bench).unwrap(), id, "the same answer again");
     let had = bench.state.ledger.canister_balance(&id);
