@@ -66,10 +66,7 @@ fn stopping(c: &mut Cases) {
         let (a, slow) = (w.canister().await?, w.canister().await?);
         let told = reply_number(ask(F::canister_status, []));
         let asked = waits_for(&a, &slow, told);
-        let released = async {
-            let stopped = stop(&a, &slow, async || Ok(())).await;
-            stopped
-        };
+        let released = async { stop(&a, &slow, async || Ok(())).await };
         let (asked, released) = futures::future::join(asked, released).await;
         released?;
         same(manage::done(asked?)?, 2u64.to_le_bytes())
@@ -107,8 +104,7 @@ fn stopping(c: &mut Cases) {
             started?;
             rejects(&stopped?, 5, "")?;
             replies(&a.update(reply("runs")).await?, "runs")?;
-            let released = slow.get(keep("") + reply("")).await;
-            released
+            slow.get(keep("") + reply("")).await
         };
         let (asked, restarted) = futures::future::join(asked, restarted).await;
         restarted?;
