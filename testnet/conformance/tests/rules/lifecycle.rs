@@ -66,7 +66,7 @@ fn stopping(c: &mut Cases) {
         let (a, slow) = (w.canister().await?, w.canister().await?);
         let told = reply_number(ask(F::canister_status, []));
         let asked = waits_for(&a, &slow, told);
-        let released = async { stop(&a, &slow, async || Ok(())).await };
+        let released = stop(&a, &slow, async || Ok(()));
         let (asked, released) = futures::future::join(asked, released).await;
         released?;
         same(manage::done(asked?)?, 2u64.to_le_bytes())
