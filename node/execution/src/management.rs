@@ -20,7 +20,7 @@ mod subnet;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use methods::{claimed_version, pays, work_max};
+pub(crate) use methods::{Work, claimed_version, pays, work_max};
 pub use methods::{ingress_target, inspect, query_target};
 
 use crate::calls::{Outcome, SystemCall};

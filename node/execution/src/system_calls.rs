@@ -49,7 +49,7 @@ pub(crate) fn run(round: &mut Round<'_>, message: &SystemMessage) {
     }
     let (budget, work_max) = match budget(&mut round.state, message, subject.as_ref()) {
         Ok(Some((budget, work_max))) => (Some(budget), work_max),
-        Ok(None) => (None, (0, 0)),
+        Ok(None) => (None, management::Work::default()),
         Err(reject) => return calls::respond(&mut round.state, &message.origin, Err(reject), message.cycles),
     };
     let before = round.state.clone();
@@ -63,7 +63,7 @@ pub(crate) fn run(round: &mut Round<'_>, message: &SystemMessage) {
         argument: &message.argument,
         cycles: message.cycles,
         random: &mut round.random,
-        instructions_max: work_max.0,
+        instructions_max: work_max.run,
         instructions_used: 0,
         compiled: 0,
         kept_logs: Vec::new(),
@@ -85,7 +85,7 @@ pub(crate) fn run(round: &mut Round<'_>, message: &SystemMessage) {
         }
     }
     if let Some(budget) = budget {
-        let cost = settle(&mut round.state, budget, instructions_used, compiled.min(work_max.1));
+        let cost = settle(&mut round.state, budget, instructions_used, compiled.min(work_max.compile));
         if let CallOrigin::Ingress { request_id, .. } = &message.origin {
             round.state.add_ingress_cost(request_id, cost);
         }
@@ -117,7 +117,7 @@ fn budget(
     state: &mut State,
     message: &SystemMessage,
     subject: Option<&CanisterId>,
-) -> Result<Option<(Budget, (u64, u64))>, Reject> {
+) -> Result<Option<(Budget, management::Work)>, Reject> {
     let pays = |id: &&CanisterId| {
         state.canister(id).is_some_and(|canister| management::pays(canister, &message.sender, &message.method))
     };
@@ -125,8 +125,8 @@ fn budget(
         return Ok(None);
     };
     let tariff = state.ledger.tariff();
-    let most = charges::execution_cost(tariff, work_max.0);
-    let compile = tariff.cost(Resource::CompileInstructions, u128::from(work_max.1));
+    let most = charges::execution_cost(tariff, work_max.run);
+    let compile = tariff.cost(Resource::CompileInstructions, u128::from(work_max.compile));
     let budget = Budget::reserve_amount(state, payer, most.saturating_add(compile))?;
     Ok(Some((budget, work_max)))
 }

@@ -254,18 +254,28 @@ pub(crate) fn pays(canister: &Canister, sender: &Principal, method: &str) -> boo
         || Method::parse(method).is_ok_and(Method::reads_snapshots) && snapshots::may_read(&canister.settings, sender)
 }
 
-/// Instructions that a method may use for running and for compiling what the canister pays for; `None` if none.
-pub(crate) fn work_max(method: &str) -> Option<(u64, u64)> {
+/// Instructions that a method may use, paid for by the canister that it is about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Work {
+    /// For running.
+    pub(crate) run: u64,
+    /// For compiling.
+    pub(crate) compile: u64,
+}
+
+/// The most work that a method may be; `None` if it is none.
+pub(crate) fn work_max(method: &str) -> Option<Work> {
     let compile = limits::INSTALL_INSTRUCTIONS_MAX;
+    let work = |run, compile| Some(Work { run, compile });
     match Method::parse(method).ok()? {
-        Method::InstallCode | Method::InstallChunkedCode => Some((limits::INSTALL_INSTRUCTIONS_MAX, compile)),
-        Method::LoadCanisterSnapshot => Some((limits::SNAPSHOT_INSTRUCTIONS_MAX, compile)),
-        Method::TakeCanisterSnapshot => Some((limits::SNAPSHOT_INSTRUCTIONS_MAX, 0)),
+        Method::InstallCode | Method::InstallChunkedCode => work(limits::INSTALL_INSTRUCTIONS_MAX, compile),
+        Method::LoadCanisterSnapshot => work(limits::SNAPSHOT_INSTRUCTIONS_MAX, compile),
+        Method::TakeCanisterSnapshot => work(limits::SNAPSHOT_INSTRUCTIONS_MAX, 0),
         Method::ReadCanisterSnapshotMetadata
         | Method::ReadCanisterSnapshotData
         | Method::UploadCanisterSnapshotMetadata
         | Method::UploadCanisterSnapshotData => {
-            Some((limits::SNAPSHOT_BASE_INSTRUCTIONS + limits::PAYLOAD_BYTES_MAX as u64, 0))
+            work(limits::SNAPSHOT_BASE_INSTRUCTIONS + limits::PAYLOAD_BYTES_MAX as u64, 0)
         }
         _ => None,
     }

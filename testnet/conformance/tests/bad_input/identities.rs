@@ -80,7 +80,7 @@ fn forged(target: CanisterId) -> Vec<Forged> {
         (
             "a canister's key and another kind of signature".into(),
             with_key(&key, target, canister_signature_key()),
-            "the canister signature: malformed",
+            "the canister signature",
         ),
     ];
     for (name, key) in Key::kinds(3) {

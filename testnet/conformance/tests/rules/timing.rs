@@ -67,9 +67,9 @@ pub(super) fn add(c: &mut Cases) {
     });
     c.case("one that is switched off does not run", |w| async move {
         let a = w.canister().await?;
-        a.get(on(op::GLOBAL_TIMER, keep("ran")) + set_timer(time() + SECOND) + reply("")).await?;
+        a.get(on(op::GLOBAL_TIMER, keep("ran")) + set_timer(time() + 15 * SECOND) + reply("")).await?;
         a.get(set_timer(0) + reply("")).await?;
-        wait(&a, 3).await?;
+        wait(&a, 17).await?;
         same(a.look(reply(kept())).await?, "")
     });
     c.case("one in the past and one for now run soon", |w| async move {

@@ -170,7 +170,7 @@ pub(in crate::management) fn upload_canister_snapshot_data(call: &mut SystemCall
 
 /// A size that fits its limit and is made of whole units.
 fn size(what: &str, bytes: u64, unit: u64, most: u64) -> Result<u64, Reject> {
-    if bytes <= most && bytes % unit == 0 {
+    if bytes <= most && bytes.is_multiple_of(unit) {
         return Ok(bytes);
     }
     Err(refusal::payload(format!("{what} is a multiple of {unit} and at most {most}.")))
