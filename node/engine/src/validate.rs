@@ -7,6 +7,7 @@
 mod functions;
 mod globals;
 mod interface;
+mod price;
 #[cfg(test)]
 mod tests;
 
@@ -28,13 +29,8 @@ pub(crate) const FEATURES: WasmFeatures = WasmFeatures::FLOATS
     .union(WasmFeatures::MEMORY64)
     .union(WasmFeatures::TAIL_CALL);
 
-/// Operators and locals of a whole module: together with [`COMPILE_INSTRUCTIONS_PER_UNIT`] no module costs more to compile
-/// than an install may use.
-const MODULE_UNITS_MAX: u64 = limits::INSTALL_INSTRUCTIONS_MAX / COMPILE_INSTRUCTIONS_PER_UNIT;
-/// Instructions that compiling costs for each operator or local (measured: 2.8 us each).
-const COMPILE_INSTRUCTIONS_PER_UNIT: u64 = 4_000;
-/// What a function weighs beyond its operators and locals, in units.
-const FUNCTION_UNITS: u64 = 50;
+/// Units of a whole module: none costs more to compile than an install may use.
+const MODULE_UNITS_MAX: u64 = limits::INSTALL_INSTRUCTIONS_MAX / price::INSTRUCTIONS_PER_UNIT;
 
 /// A broken rule, with its place.
 pub(crate) fn refuse<T>(rule: impl Into<String>, offset: impl TryInto<u64>) -> Result<T, ModuleError> {
@@ -60,29 +56,48 @@ pub(crate) fn validate(wasm: &[u8]) -> Result<ModuleInfo, ModuleError> {
     parser.set_features(FEATURES);
     let mut interface = Interface::default();
     let mut allocations = Default::default();
-    let (mut units, mut has_start) = (0, false);
+    let (mut units, mut has_start) = (wasm.len() as u64 / price::BYTES_PER_UNIT, false);
     for payload in parser.parse_all(wasm) {
         let payload = payload.map_err(invalid)?;
         match validator.payload(&payload).map_err(invalid)? {
             ValidPayload::Func(function, body) => {
                 let mut function = function.into_validator(allocations);
-                units += FUNCTION_UNITS + functions::check(&mut function, &body)?;
+                units += functions::check(&mut function, &body)?;
                 if units > MODULE_UNITS_MAX {
-                    let rule = format!("has more than {MODULE_UNITS_MAX} operators and locals");
-                    return refuse(rule, body.range().start);
+                    return refuse(format!("is too large to compile: it weighs more than {MODULE_UNITS_MAX}"), body.range().start);
                 }
                 allocations = function.into_allocations();
             }
-            ValidPayload::Ok | ValidPayload::End(_) => section(&payload, &mut interface)?,
+            ValidPayload::Ok | ValidPayload::End(_) => {
+                units += price::ITEM_UNITS * items(&payload);
+                section(&payload, &mut interface)?;
+            }
             ValidPayload::Parser(_) => return refuse("is no core module", 0u64),
         }
         has_start |= matches!(payload, Payload::StartSection { .. });
     }
+    if units > MODULE_UNITS_MAX {
+        return refuse(format!("is too large to compile: it weighs more than {MODULE_UNITS_MAX}"), 0u64);
+    }
     let mut info = interface.finish()?;
     info.id = *blake3::hash(wasm).as_bytes();
     info.has_start = has_start;
-    info.compile_instructions = units * COMPILE_INSTRUCTIONS_PER_UNIT;
+    info.compile_instructions = units * price::INSTRUCTIONS_PER_UNIT;
     Ok(info)
+}
+
+/// How many things a section declares that a host must keep.
+fn items(payload: &Payload<'_>) -> u64 {
+    u64::from(match payload {
+        Payload::TypeSection(section) => section.count(),
+        Payload::ImportSection(section) => section.count(),
+        Payload::GlobalSection(section) => section.count(),
+        Payload::ExportSection(section) => section.count(),
+        Payload::ElementSection(section) => section.count(),
+        Payload::DataSection(section) => section.count(),
+        Payload::CustomSection(_) => 1,
+        _ => 0,
+    })
 }
 
 /// Rules for a section as a whole; the validator has accepted it.

@@ -99,6 +99,10 @@ pub const MODULE_TABLE_ENTRIES_MAX: u64 = 1_000_000;
 pub const FUNCTION_LOCALS_MAX: usize = 10_000;
 /// Bytes of one function's body.
 pub const FUNCTION_BYTES_MAX: usize = 1_000_000;
+/// Operators of one function; real ones have up to 30,000. A compiler's own bounds (2^21 values) lie beyond what these can make.
+pub const FUNCTION_OPERATORS_MAX: u64 = 200_000;
+/// What one function may weigh when it is compiled, in units of about one plain operator (`wasm.md`): compiling one is about 3 s at most.
+pub const FUNCTION_UNITS_MAX: u64 = 1_000_000;
 /// Exported methods of a module.
 pub const MODULE_METHODS_MAX: usize = 1_000;
 /// Bytes of all exported method names together.

@@ -5,6 +5,7 @@
 //! The targets themselves are tests (`tests/judges`). Never here: a clock or a random number that decides an input.
 
 mod canister;
+pub mod hostile;
 mod modules;
 mod mutate;
 mod random;

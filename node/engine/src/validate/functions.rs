@@ -1,11 +1,11 @@
 //! Rules for one function's body.
 
-use super::{invalid, refuse};
+use super::{invalid, price::Weight, refuse};
 use mains_execution::engine::ModuleError;
 use mains_types::limits;
 use wasmparser::{FuncValidator, FunctionBody, Operator, ValidatorResources};
 
-/// Checks a body and tells how many operators and locals it has.
+/// Checks a body and tells what compiling it weighs ([`super::price`]).
 ///
 /// # Errors
 /// The first rule that it breaks.
@@ -27,17 +27,32 @@ pub(super) fn check(
         return refuse(rule, start);
     }
     let mut reader = body.get_operators_reader().map_err(invalid)?;
+    let mut weight = Weight::new(locals);
     let mut operators = 0;
     while !reader.eof() {
         let (operator, offset) = reader.read_with_offset().map_err(invalid)?;
         if let Some(name) = forbidden(&operator) {
             return refuse(format!("uses {name}: tables and segments cannot change after the start"), offset);
         }
+        // Before the validator takes it: labels and heights are those that the operator sees. Unknown labels weigh nothing.
+        let arity = operator.operator_arity(&*validator).unwrap_or_default();
+        weight.add(&operator, arity, validator.operand_stack_height());
         validator.op(offset, &operator).map_err(invalid)?;
         operators += 1;
+        if operators > limits::FUNCTION_OPERATORS_MAX {
+            let rule = format!("has more than {} operators in function {index}", limits::FUNCTION_OPERATORS_MAX);
+            return refuse(rule, offset);
+        }
+        if weight.units() > limits::FUNCTION_UNITS_MAX {
+            let rule = format!(
+                "has a function {index} that is too entangled to compile: it weighs more than {}",
+                limits::FUNCTION_UNITS_MAX
+            );
+            return refuse(rule, offset);
+        }
     }
     reader.finish().map_err(invalid)?;
-    Ok(operators + u64::from(locals))
+    Ok(weight.units())
 }
 
 /// Operators that change what a fresh instance would not have: tables and segments are not part of a canister's state.
