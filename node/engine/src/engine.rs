@@ -8,7 +8,8 @@ use crate::{
     slot::{SLOT_BYTES, Slots, TAIL_GUARD_BYTES},
     stack::{WASM_STACK_BYTES, on_big_stack},
     tracker::{Tracker, Tracking},
-    validate::FEATURES,
+    validate::{self, FEATURES},
+    watchdog::{Watchdog, Work},
 };
 use mains_execution::engine::{Engine, ModuleError, ModuleInfo, Ran, Run, Trap};
 use mains_state::{Heap, RunName};
@@ -51,6 +52,7 @@ pub enum EngineError {
 /// [`HOST_STACK_BYTES`](crate::HOST_STACK_BYTES) of stack are served on another one.
 pub struct WasmtimeEngine {
     modules: Modules,
+    watchdog: Arc<Watchdog>,
     tracker: Arc<Tracker>,
     updates: Arc<Pool>,
     queries: Arc<Pool>,
@@ -87,10 +89,12 @@ impl WasmtimeEngine {
         let tracker = Arc::new(tracker);
         let config = config(&tracker, target).map_err(failed)?;
         let engine = wasmtime::Engine::new(&config).map_err(failed)?;
-        let modules = Modules::new(engine, directory).map_err(failed)?;
+        let watchdog = Arc::new(Watchdog::new());
+        let modules = Modules::new(engine, directory, watchdog.clone()).map_err(failed)?;
         tracing::info!(tracking = ?tracker.tracking(), "the Wasm engine is ready");
         Ok(Self {
             modules,
+            watchdog,
             tracker,
             updates: Arc::new(Pool::new(UPDATE_INSTANCES_MAX, UPDATE_BYTES_MAX)),
             queries: Arc::new(Pool::new(QUERY_INSTANCES_MAX, QUERY_BYTES_MAX)),
@@ -167,6 +171,10 @@ impl WasmtimeEngine {
 }
 
 impl Engine for WasmtimeEngine {
+    fn inspect(&self, wasm: &[u8]) -> Result<Arc<ModuleInfo>, ModuleError> {
+        validate::validate(wasm).map(Arc::new)
+    }
+
     fn module(&self, wasm: &[u8]) -> Result<Arc<ModuleInfo>, ModuleError> {
         Ok(self.modules.get(wasm)?.info.clone())
     }
@@ -179,11 +187,13 @@ impl Engine for WasmtimeEngine {
     }
 
     fn run(&self, run: Run<'_>) -> Ran {
+        let _watch = self.watchdog.watch(Work::Run(run.canister));
         on_big_stack(|| self.run_here(run))
     }
 
     fn advance(&self, run: Run<'_>, name: &RunName, allowance: u64) -> Option<Ran> {
         let canister = run.canister;
+        let _watch = self.watchdog.watch(Work::Run(canister));
         let suspended = match self.parked.take(&canister, name) {
             Some(suspended) => suspended,
             // What is in its second slice is known to be long.

@@ -21,6 +21,7 @@ mod slot;
 mod stack;
 mod tracker;
 mod validate;
+mod watchdog;
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use crate::{
     instrument::{self, Instrumented},
     tracker::Tracker,
     validate,
+    watchdog::{Watchdog, Work},
 };
 use disk::Disk;
 use mains_execution::engine::{Entry, ModuleError, ModuleInfo, Trap};
@@ -94,6 +95,7 @@ pub(crate) struct Modules {
     /// For modules with 32-bit and with 64-bit memory.
     linkers: [Linker<Host>; 2],
     disk: Option<Disk>,
+    watchdog: Arc<Watchdog>,
     kept: Mutex<Kept>,
 }
 
@@ -102,12 +104,12 @@ impl Modules {
     ///
     /// # Errors
     /// The directory cannot be made, or the system interface cannot be defined.
-    pub(crate) fn new(engine: Engine, directory: Option<PathBuf>) -> wasmtime::Result<Self> {
+    pub(crate) fn new(engine: Engine, directory: Option<PathBuf>, watchdog: Arc<Watchdog>) -> wasmtime::Result<Self> {
         let mut linkers = [Linker::new(&engine), Linker::new(&engine)];
         host::link::<u32>(&mut linkers[0])?;
         host::link::<u64>(&mut linkers[1])?;
         let disk = directory.map(|directory| Disk::open(directory, &engine, DISK_BYTES_MAX)).transpose()?;
-        Ok(Self { engine, linkers, disk, kept: Mutex::default() })
+        Ok(Self { engine, linkers, disk, watchdog, kept: Mutex::default() })
     }
 
     /// The module with these bytes.
@@ -148,9 +150,10 @@ impl Modules {
             instrument::instrument(wasm).map_err(|error| ModuleError { rule: error.to_string(), offset: None })?;
         let compiled = match &self.disk {
             Some(disk) => {
-                disk.get(&self.engine, blake3::hash(&instrumented).as_bytes(), || self.compile(&instrumented))?
+                let rewritten = blake3::hash(&instrumented);
+                disk.get(&self.engine, rewritten.as_bytes(), || self.compile(&info, &instrumented))
             }
-            None => self.compile(&instrumented)?,
+            None => self.compile(&info, &instrumented),
         };
         let linker = &self.linkers[usize::from(info.memory64)];
         let pre =
@@ -167,12 +170,12 @@ impl Modules {
         }))
     }
 
-    fn compile(&self, instrumented: &[u8]) -> Result<wasmtime::Module, ModuleError> {
-        wasmtime::Module::from_binary(&self.engine, instrumented).map_err(|error| {
-            // The compiler's own bounds (e.g. machine code of one function); its words stay in this node's log.
-            tracing::warn!(error = format!("{error:#}"), "a valid module cannot be compiled");
-            ModuleError { rule: "cannot be compiled".into(), offset: None }
-        })
+    /// # Panics
+    /// If the compiler fails. Validation keeps modules within its bounds, which differ between hosts and must decide nothing.
+    fn compile(&self, info: &ModuleInfo, instrumented: &[u8]) -> wasmtime::Module {
+        let _watch = self.watchdog.watch(Work::Compile(info.id));
+        wasmtime::Module::from_binary(&self.engine, instrumented)
+            .unwrap_or_else(|error| panic!("the Wasm engine cannot compile a valid module: {error:#}"))
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

@@ -37,3 +37,39 @@ pub(crate) fn trap_of(error: &wasmtime::Error) -> Trap {
         _ => panic!("the Wasm engine failed: {error:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engine(error: impl Into<wasmtime::Error>) -> Result<(), Failure> {
+        Err(Failure::Engine(error.into()))
+    }
+
+    #[test]
+    #[should_panic(expected = "the Wasm engine failed")]
+    fn an_error_that_is_not_ours_stops_the_replica() {
+        let _ = outcome(engine(wasmtime::Error::msg("the host is out of something")), None, 1, 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "the Wasm engine failed")]
+    fn the_end_of_the_hosts_stack_stops_the_replica() {
+        let _ = outcome(engine(wasmtime::Trap::StackOverflow), None, 1, 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "the Wasm engine failed")]
+    fn a_trap_that_canisters_cannot_bring_about_stops_the_replica() {
+        let _ = outcome(engine(wasmtime::Trap::Interrupt), None, 1, 1);
+    }
+
+    #[test]
+    fn our_own_counts_come_first_and_then_what_the_system_interface_said() {
+        let unknown = || engine(wasmtime::Error::msg("stopped by the system interface"));
+        assert_eq!(outcome(unknown(), Some(Trap::Unreachable), -1, -1), Err(Trap::OutOfInstructions));
+        assert_eq!(outcome(unknown(), Some(Trap::Unreachable), 0, -1), Err(Trap::StackOverflow));
+        assert_eq!(outcome(unknown(), Some(Trap::OutOfMemory), 0, 0), Err(Trap::OutOfMemory));
+        assert_eq!(outcome(engine(wasmtime::Trap::TableOutOfBounds), None, 0, 0), Err(Trap::TableOutOfBounds));
+    }
+}

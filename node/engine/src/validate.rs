@@ -64,7 +64,10 @@ pub(crate) fn validate(wasm: &[u8]) -> Result<ModuleInfo, ModuleError> {
                 let mut function = function.into_validator(allocations);
                 units += functions::check(&mut function, &body)?;
                 if units > MODULE_UNITS_MAX {
-                    return refuse(format!("is too large to compile: it weighs more than {MODULE_UNITS_MAX}"), body.range().start);
+                    return refuse(
+                        format!("is too large to compile: it weighs more than {MODULE_UNITS_MAX}"),
+                        body.range().start,
+                    );
                 }
                 allocations = function.into_allocations();
             }

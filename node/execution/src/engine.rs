@@ -153,8 +153,19 @@ pub struct Ran {
     pub heap: Heap,
 }
 
+/// Instructions that looking at a module costs for each of its bytes, whether it is accepted or not; compiling comes on top.
+pub const INSPECT_INSTRUCTIONS_PER_BYTE: u64 = 20;
+
 /// The Wasm host.
 pub trait Engine: Send + Sync + 'static {
+    /// Validates a module without compiling it: so that its price is known, and charged, before the work begins.
+    ///
+    /// # Errors
+    /// The rule that the module breaks.
+    fn inspect(&self, wasm: &[u8]) -> Result<Arc<ModuleInfo>, ModuleError> {
+        self.module(wasm)
+    }
+
     /// Validates, instruments and compiles a module, or answers from a cache.
     ///
     /// # Errors

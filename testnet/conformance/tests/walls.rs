@@ -62,7 +62,7 @@ const EDGES: [(&str, &[&str]); 21] = [
         ],
     ),
     ("mains-bench", &["mains-client", "mains-local", "mains-operator"]),
-    ("mains-fuzz", &["mains-state", "mains-execution", "mains-engine"]),
+    ("mains-fuzz", &["mains-ledger", "mains-state", "mains-execution", "mains-engine"]),
 ];
 
 /// Libraries that belong to somebody: nobody else names them. A trailing `*` matches any rest.

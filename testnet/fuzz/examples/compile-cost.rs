@@ -17,7 +17,10 @@ fn main() {
     let mut number = |default: usize| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (size, function) = (number(200_000), number(0));
     let engine = WasmtimeEngine::new(None).expect("the engine starts");
-    eprintln!("{:28} {:>9} {:>12} {:>9} {:>10} {:>14}", "module", "bytes", "priced", "cpu ms", "wall ms", "ns cpu/1000 in");
+    eprintln!(
+        "{:28} {:>9} {:>12} {:>9} {:>10} {:>14}",
+        "module", "bytes", "priced", "cpu ms", "wall ms", "ns cpu/1000 in"
+    );
     for name in ["counter-rust", "probe-rust", "counter-motoko"] {
         let path = format!("{}/../../sdk/examples/prebuilt/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
         if let (Ok(wasm), None) = (std::fs::read(path), &only) {
@@ -55,11 +58,13 @@ fn measure(engine: &WasmtimeEngine, name: &str, wasm: &[u8]) {
 
 /// What of a module matters to a compiler: the most that one function has of each.
 fn shape(wasm: &[u8]) -> String {
-    let (mut functions, mut operators, mut locals, mut blocks, mut nesting, mut loops, mut targets) = (0, 0, 0, 0, 0, 0, 0);
+    let (mut functions, mut operators, mut locals, mut blocks, mut nesting, mut loops, mut targets) =
+        (0, 0, 0, 0, 0, 0, 0);
     for payload in wasmparser::Parser::new(0).parse_all(wasm) {
         let Ok(wasmparser::Payload::CodeSectionEntry(body)) = payload else { continue };
         functions += 1;
-        let declared = body.get_locals_reader().expect("locals").into_iter().map(|group| group.expect("a group").0).sum();
+        let declared =
+            body.get_locals_reader().expect("locals").into_iter().map(|group| group.expect("a group").0).sum();
         locals = locals.max(declared);
         let (mut open, mut here, mut starts, mut reached) = (Vec::new(), 0, 0, 0);
         for operator in body.get_operators_reader().expect("a body") {

@@ -10,7 +10,7 @@ use wasm_encoder::{
 pub type Shape = (&'static str, fn(size: usize, function: usize) -> Vec<u8>);
 
 /// Every shape that was ever found to be slow, or expected to be.
-pub const SHAPES: [Shape; 22] = [
+pub const SHAPES: [Shape; 23] = [
     ("straight", |size, function| bodies(size, function, 4, &[(4, ValType::I64)], straight)),
     ("nested-blocks", |size, function| bodies(size, function, 2, &[], nested_blocks)),
     ("nested-loops", |size, function| bodies(size, function, 2, &[(2, ValType::I64)], nested_loops)),
@@ -20,11 +20,14 @@ pub const SHAPES: [Shape; 22] = [
     ("loops-over-locals", |size, function| bodies(size, function, 6, &[(500, ValType::I64)], loops_over_locals)),
     ("table-branches", |size, function| bodies(size, function, 104, &[], table_branches)),
     ("deep-operand-stack", |size, function| bodies(size, function, 4, &[(1, ValType::I64)], deep_stack)),
+    ("operands-over-blocks", |size, function| bodies(size, function, 5, &[(1, ValType::I64)], operands_over_blocks)),
     ("many-locals", |size, function| bodies(size, function, 1, &[(9_000, ValType::I64)], straight_over_locals)),
     ("vector-shuffles", |size, function| bodies(size, function, 6, &[(8, ValType::V128)], vectors)),
     ("vector-multiplies", |size, function| bodies(size, function, 4, &[(8, ValType::V128)], vector_multiplies)),
     ("scalar-floats", |size, function| bodies(size, function, 4, &[(8, ValType::F64)], floats)),
-    ("float-conversions", |size, function| bodies(size, function, 5, &[(2, ValType::F64), (2, ValType::I64)], conversions)),
+    ("float-conversions", |size, function| {
+        bodies(size, function, 5, &[(2, ValType::F64), (2, ValType::I64)], conversions)
+    }),
     ("calls", |size, function| bodies(size, function, 3, &[(1, ValType::I64)], calls)),
     ("calls-with-many-values", many_values),
     ("indirect-calls", |size, function| bodies(size, function, 4, &[(1, ValType::I64)], indirect_calls)),
@@ -84,7 +87,13 @@ fn module(count: usize, parameters: &[ValType], results: &[ValType], body: impl 
     let mut nothing = Function::new([]);
     nothing.instructions().end();
     code.function(&nothing);
-    tables.table(TableType { element_type: RefType::FUNCREF, table64: false, minimum: 10, maximum: None, shared: false });
+    tables.table(TableType {
+        element_type: RefType::FUNCREF,
+        table64: false,
+        minimum: 10,
+        maximum: None,
+        shared: false,
+    });
     let mut memories = MemorySection::new();
     memories.memory(MemoryType { minimum: 1, maximum: None, memory64: false, shared: false, page_size_log2: None });
     let mut globals = GlobalSection::new();
@@ -160,7 +169,13 @@ fn branches_over_locals(sink: &mut InstructionSink<'_>, count: usize) {
 fn loops_over_locals(sink: &mut InstructionSink<'_>, count: usize) {
     for index in 0..count as u32 {
         sink.loop_(BlockType::Empty);
-        sink.local_get(index * 7 % 500).local_get(index % 500).i64_add().local_tee(index * 3 % 500).i64_eqz().br_if(0).end();
+        sink.local_get(index * 7 % 500)
+            .local_get(index % 500)
+            .i64_add()
+            .local_tee(index * 3 % 500)
+            .i64_eqz()
+            .br_if(0)
+            .end();
     }
 }
 
@@ -196,6 +211,20 @@ fn deep_stack(sink: &mut InstructionSink<'_>, count: usize) {
     let left = (count * 2).min(2_002).div_ceil(2);
     for _ in 0..left {
         sink.drop();
+    }
+}
+
+/// Values that live through every block without being used in it.
+fn operands_over_blocks(sink: &mut InstructionSink<'_>, count: usize) {
+    let values = (count / 5).min(2_000);
+    for value in 0..values {
+        sink.local_get(0).i64_const(value as i64).i64_mul();
+    }
+    for _ in 0..count {
+        sink.block(BlockType::Empty).global_get(0).i64_eqz().br_if(0).end();
+    }
+    for _ in 0..values {
+        sink.global_set(0);
     }
 }
 

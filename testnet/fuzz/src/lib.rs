@@ -12,7 +12,7 @@ mod random;
 mod session;
 
 pub use canister::{Step, Trace, trace};
-pub use modules::{generate, tame};
+pub use modules::{generate, generate_anything, tame};
 pub use mutate::mutate;
 pub use random::Random;
 pub use session::{Target, corpus, fuzz};

@@ -52,6 +52,28 @@ pub fn generate(random: &mut Random) -> Vec<u8> {
     }
 }
 
+/// A module of this stream's numbers that may use all of WebAssembly: most are no canisters.
+pub fn generate_anything(random: &mut Random) -> Vec<u8> {
+    loop {
+        let count = 64 + random.below(DRAWN_BYTES);
+        let bytes = random.bytes(count);
+        let config = Config {
+            exports: random.one_in(2).then(|| EXPORTS.clone()),
+            max_memory32_bytes: MEMORY_PAGES << 16,
+            max_memory64_bytes: u128::from(MEMORY_PAGES << 16),
+            max_table_elements: 1_000,
+            threads_enabled: random.one_in(3),
+            gc_enabled: random.one_in(3),
+            exceptions_enabled: random.one_in(3),
+            max_memories: 1 + random.below(2),
+            ..Config::default()
+        };
+        if let Ok(module) = wasm_smith::Module::new(config, &mut Unstructured::new(&bytes)) {
+            return module.to_bytes();
+        }
+    }
+}
+
 /// What canisters may use, with some of it left out by chance so that the rest meets more often.
 fn config(random: &mut Random) -> Config {
     let memory64 = random.one_in(3);

@@ -17,9 +17,13 @@ pub(super) const ITEM_UNITS: u64 = 2;
 pub(super) const BYTES_PER_UNIT: u64 = 64;
 
 /// Locals and operands, of which each block weighs one unit.
-const VALUES_PER_UNIT: u64 = 4;
+const VALUES_PER_UNIT: u64 = 16;
 /// Blocks before, for which each block weighs one unit.
 const BLOCKS_PER_UNIT: u64 = 250;
+
+/// Loops before, for which each loop weighs one unit; and indirect calls.
+const LOOPS_PER_UNIT: u64 = 8;
+const INDIRECT_CALLS_PER_UNIT: u64 = 64;
 
 /// The weight of one function so far.
 pub(super) struct Weight {
@@ -31,11 +35,22 @@ pub(super) struct Weight {
     open: Vec<bool>,
     /// How many of them are.
     loops: u64,
+    /// Loops so far, open or not.
+    loops_all: u64,
+    indirect_calls: u64,
 }
 
 impl Weight {
     pub(super) fn new(locals: u32) -> Self {
-        Self { units: FUNCTION_UNITS + u64::from(locals), locals: locals.into(), blocks: 0, open: Vec::new(), loops: 0 }
+        Self {
+            units: FUNCTION_UNITS + u64::from(locals),
+            locals: locals.into(),
+            blocks: 0,
+            open: Vec::new(),
+            loops: 0,
+            loops_all: 0,
+            indirect_calls: 0,
+        }
     }
 
     pub(super) fn units(&self) -> u64 {
@@ -55,7 +70,10 @@ impl Weight {
             Operator::Br { .. } | Operator::BrIf { .. } | Operator::Return => self.branch(height) + values,
             Operator::BrTable { targets } => self.branch(height) + (u64::from(targets.len()) + 1) * (1 + values),
             Operator::Call { .. } | Operator::ReturnCall { .. } => 2 + values,
-            Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => 12 + values,
+            Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => {
+                self.indirect_calls += 1;
+                12 + values + self.indirect_calls / INDIRECT_CALLS_PER_UNIT
+            }
             Operator::MemoryCopy { .. } | Operator::MemoryFill { .. } | Operator::MemoryInit { .. } => 8,
             Operator::MemoryGrow { .. } | Operator::TableGet { .. } | Operator::RefFunc { .. } => 6,
             _ => 1,
@@ -65,8 +83,11 @@ impl Weight {
 
     fn block(&mut self, base: u64, height: u32, is_loop: bool) -> u64 {
         self.open.push(is_loop);
-        let around = if is_loop { 2 * self.loops } else { 0 };
-        self.loops += u64::from(is_loop);
+        let mut around = 0;
+        if is_loop {
+            around = 2 * self.loops + self.loops_all / LOOPS_PER_UNIT;
+            (self.loops, self.loops_all) = (self.loops + 1, self.loops_all + 1);
+        }
         base + around + self.branch(height)
     }
 

@@ -4,7 +4,7 @@ use super::{chunks, codec, lifecycle, module, refusal};
 use crate::{
     calls::SystemCall,
     charges,
-    engine::{ModuleInfo, SectionVisibility},
+    engine::{INSPECT_INSTRUCTIONS_PER_BYTE, ModuleInfo, SectionVisibility},
     hooks::{Hook, run_hook},
     traps,
 };
@@ -78,10 +78,18 @@ fn install(
 /// Unpacks a module, has the engine check and compile it, and counts the compilation.
 pub(super) fn accept_module(call: &mut SystemCall<'_>, uploaded: &[u8]) -> Result<Module, Reject> {
     let hash = module::hash(uploaded);
+    // Charged before the work is done, so that what fails costs the same.
+    charge_inspection(call, uploaded.len());
     let wasm = module::unpack(uploaded)?.into_owned();
-    let info = call.engine.module(&wasm).map_err(refusal::invalid_module)?;
+    charge_inspection(call, wasm.len());
+    let info = call.engine.inspect(&wasm).map_err(refusal::invalid_module)?;
     call.compiled = call.compiled.saturating_add(info.compile_instructions);
+    let info = call.engine.module(&wasm).map_err(refusal::invalid_module)?;
     Ok(Module { wasm: Arc::new(wasm.into()), hash, info })
+}
+
+fn charge_inspection(call: &mut SystemCall<'_>, bytes: usize) {
+    call.compiled = call.compiled.saturating_add(INSPECT_INSTRUCTIONS_PER_BYTE.saturating_mul(bytes as u64));
 }
 
 /// The module on empty memories; then start function and `canister_init`.

@@ -86,12 +86,13 @@ fn an_install_is_charged_to_its_canister_even_if_it_fails() {
         network.state().ledger.meter(&id, Resource::Instructions),
         network.state().ledger.meter(&id, Resource::CompileInstructions),
     );
-    assert!(meter >= 777 && compiled == 1_000);
+    // Compiling costs 1,000 here; looking at the bytes comes on top.
+    assert!(meter >= 777 && (1_001..10_000).contains(&compiled));
     network.block(vec![bad]);
     assert!(network.outcome(&bad_id).unwrap_err().message.contains("'no'"));
     assert_eq!(network.run(id, "reply_count").unwrap(), "2");
     assert_eq!(network.state().canister(&id).unwrap().code.as_ref().unwrap().module_hash, hash);
-    assert_eq!(network.state().ledger.meter(&id, Resource::CompileInstructions), 2_000);
+    assert!(network.state().ledger.meter(&id, Resource::CompileInstructions) > compiled + 1_000);
     let logged = network.state().canister(&id).unwrap().log.back().cloned().unwrap();
     assert_eq!(logged.content, b"[TRAP]: no");
     let stranger = network.call(2, management, "install_code", &install("", ""));
