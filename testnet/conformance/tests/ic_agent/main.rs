@@ -1,10 +1,14 @@
 //! The stock Rust agent, unmodified, with five kinds of identity against the shipped counters: everything that a client
 //! of the Internet Computer does with a canister, from creating it to upgrading it.
 
+mod certificates;
+mod logins;
+mod reads;
+
 use anyhow::{Context as _, Result, ensure};
 use candid::{CandidType, Decode, Encode, Nat, Principal};
 use ic_agent::{
-    Agent, AgentError, Certificate, Identity,
+    Agent, AgentError, Identity,
     agent::{RejectCode, RequestStatusResponse},
     identity::{
         AnonymousIdentity, BasicIdentity, DelegatedIdentity, Delegation, Prime256v1Identity, Secp256k1Identity,
@@ -36,9 +40,9 @@ fn the_stock_agent_does_with_every_identity_what_it_does_on_the_internet_compute
                 suite.case(&format!("{name}: {}", counter.name()), case).await;
             }
         }
-        suite.case("trust: an agent with another root key believes nothing", other_root_keys(&network)).await;
-        suite.case("trust: an altered certificate is refused", altered_certificates(&network)).await;
-        suite.case("privacy: another's request cannot be read", others_requests(&network)).await;
+        logins::run(&mut suite).await.expect("the canisters that logins need");
+        reads::run(&mut suite).await.expect("the canisters to read");
+        certificates::run(&mut suite).await;
         suite.finish();
     });
 }
@@ -239,65 +243,5 @@ async fn upgrade(agent: &Agent, canister: CanisterId, counter: Counter, module: 
     ensure!(value == before.clone() + 1u8, "it goes on from {before} to {value}");
     install(agent, canister, CanisterInstallMode::Reinstall, module).await?;
     ensure!(query::<Nat>(agent, canister, "get").await? == 0u8, "a reinstall forgets the value");
-    Ok(())
-}
-
-async fn other_root_keys(network: &Network) -> Result<()> {
-    let trusting = agent(network, 0, Arc::new(ed25519(7))).await?;
-    let canister = create(&trusting).await?;
-    let own = trusting.read_root_key();
-    let mut altered = own.clone();
-    let last = altered.len() - 1;
-    altered[last] ^= 1;
-    let elsewhere = Agent::builder().with_url(network.url(0)).build()?;
-    for (name, key) in [("altered", altered), ("the Internet Computer's", elsewhere.read_root_key())] {
-        let agent = Agent::builder().with_url(network.url(0)).with_identity(ed25519(7)).build()?;
-        agent.set_root_key(key);
-        let read = agent.read_state_canister_controllers(canister).await;
-        ensure!(matches!(read, Err(AgentError::CertificateVerificationFailed())), "{name} key: {read:?}");
-        let created = create(&agent).await;
-        ensure!(created.is_err(), "{name} key: a certified reply was believed");
-    }
-    Ok(())
-}
-
-async fn altered_certificates(network: &Network) -> Result<()> {
-    let agent = agent(network, 1, Arc::new(ed25519(8))).await?;
-    let canister = create(&agent).await?;
-    let paths = vec![vec!["canister".into(), canister.as_slice().to_vec().into(), "controllers".into()]];
-    let good = agent.read_state_raw(paths, canister).await?;
-    agent.verify(&good, canister)?;
-    let refused = |certificate: &Certificate, what: &str| {
-        let verdict = agent.verify(certificate, canister);
-        ensure!(verdict.is_err(), "a certificate with {what} was believed");
-        Ok(())
-    };
-    let mut other_signature = good.clone();
-    other_signature.signature[7] ^= 1;
-    refused(&other_signature, "another signature")?;
-    // The controllers' bytes, changed in the encoded form, then read again.
-    let controllers = agent.read_state_canister_info(canister, "controllers").await?;
-    let mut encoded = mains_wire::encode(&good);
-    let at = encoded
-        .windows(controllers.len())
-        .position(|window| window == controllers)
-        .context("the controllers are in it")?;
-    encoded[at + controllers.len() - 1] ^= 1;
-    refused(&mains_wire::decode(&encoded)?, "another controller")?;
-    Ok(())
-}
-
-async fn others_requests(network: &Network) -> Result<()> {
-    let (alice, eve) =
-        (agent(network, 2, Arc::new(ed25519(9))).await?, agent(network, 2, Arc::new(ed25519(10))).await?);
-    let canister = create(&alice).await?;
-    install(&alice, canister, CanisterInstallMode::Install, &Counter::Rust.module()?).await?;
-    let signed = alice.update(&canister, "inc").with_arg(Encode!()?).sign()?;
-    alice.update_signed(canister, signed.signed_update).await?;
-    alice.wait(&signed.request_id, canister).await?;
-    match eve.request_status_raw(&signed.request_id, canister).await {
-        Err(AgentError::HttpError(error)) => ensure!(error.status == 403, "HTTP {}", error.status),
-        other => anyhow::bail!("HTTP 403, not {:?}", other.map(|(status, _)| status)),
-    }
     Ok(())
 }
