@@ -86,6 +86,23 @@ const INVALID: [(&str, &str, &str); 12] = [
     ),
 ];
 
+/// Names of custom sections of one module, and what a refusal says about them.
+type Sections = (&'static str, &'static [&'static [u8]], Option<&'static str>);
+const SECTIONS: &[Sections] = &[
+    ("an empty name", &[b""], None),
+    ("a name with spaces", &[b"name with spaces"], None),
+    ("icp:public with an empty name", &[b"icp:public "], None),
+    ("icp:public with spaces in its name", &[b"icp:public metadata section name"], None),
+    ("icp:private", &[b"icp:private secret"], None),
+    ("a name beyond ASCII", &[b"icp:public \xe2\x98\x83"], None),
+    ("the same foreign name twice", &[b"name", b"name"], None),
+    ("a name that is no UTF-8", &[b"icp:public \xe2\x28\xa1"], Some("")),
+    ("icp: neither public nor private", &[b"icp:secret x"], Some("public or private")),
+    ("the same public name twice", &[b"icp:public x", b"icp:public x"], Some("more than one")),
+    ("the same private name twice", &[b"icp:private x", b"icp:private x"], Some("more than one")),
+    ("the same name public and private", &[b"icp:public x", b"icp:private x"], Some("more than one")),
+];
+
 pub(super) fn add(c: &mut Cases) {
     c.group("modules");
     for (name, text) in VALID {
@@ -106,21 +123,7 @@ pub(super) fn add(c: &mut Cases) {
             Ok(())
         });
     }
-    let sections: [(&str, &[&[u8]], Option<&str>); 12] = [
-        ("an empty name", &[b""], None),
-        ("a name with spaces", &[b"name with spaces"], None),
-        ("icp:public with an empty name", &[b"icp:public "], None),
-        ("icp:public with spaces in its name", &[b"icp:public metadata section name"], None),
-        ("icp:private", &[b"icp:private secret"], None),
-        ("a name beyond ASCII", &[b"icp:public \xe2\x98\x83"], None),
-        ("the same foreign name twice", &[b"name", b"name"], None),
-        ("a name that is no UTF-8", &[b"icp:public \xe2\x28\xa1"], Some("")),
-        ("icp: neither public nor private", &[b"icp:secret x"], Some("public or private")),
-        ("the same public name twice", &[b"icp:public x", b"icp:public x"], Some("more than one")),
-        ("the same private name twice", &[b"icp:private x", b"icp:private x"], Some("more than one")),
-        ("the same name public and private", &[b"icp:public x", b"icp:private x"], Some("more than one")),
-    ];
-    for (name, names, refusal) in sections {
+    for (name, names, refusal) in SECTIONS.iter().copied() {
         c.case(format!("custom sections: {name}"), move |w| async move {
             let mut module = Module::read(&modules::counter())?;
             for name in names {

@@ -15,6 +15,9 @@ use mains_conformance::{
     world::{Canister, number, rejects, replies, same},
 };
 
+/// A name of settings beyond their bounds, and what makes them.
+type Excess = (&'static str, fn() -> CanisterSettings);
+
 pub(super) fn add(c: &mut Cases) {
     controlling(c);
     values(c);
@@ -139,7 +142,7 @@ fn values(c: &mut Cases) {
         ensure!(shown == 2_592_000u64, "expected 2592000, got {shown}");
         Ok(())
     });
-    let too_much: [(&str, fn() -> CanisterSettings); 6] = [
+    let too_much: [Excess; 6] = [
         ("a compute allocation of 101", || CanisterSettings { compute_allocation: Some(101u8.into()), ..none() }),
         ("a memory allocation of 2^48 + 1", || CanisterSettings {
             memory_allocation: Some(((1u64 << 48) + 1).into()),

@@ -16,8 +16,10 @@ fn label(number: u64) -> Vec<u8> {
     label
 }
 
-/// What is certified: some values, and that others are absent.
-fn facts() -> Vec<(Vec<Vec<u8>>, Option<Vec<u8>>)> {
+/// A path and the value that stands there, or that none does.
+type Fact = (Vec<Vec<u8>>, Option<Vec<u8>>);
+
+fn facts() -> Vec<Fact> {
     let mut facts = vec![(vec![b"time".to_vec()], Some(vec![9; 9]))];
     for number in 0..2 * CANISTERS {
         let present = number < CANISTERS;

@@ -2,7 +2,7 @@
 
 use mains_fuzz::{Random, Target, fuzz};
 use mains_state::{PAGE_BYTES, PageTree, memory::Page};
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 /// What memory is, without sharing, hashes or depth.
 type Model = BTreeMap<u64, Page>;
@@ -49,12 +49,8 @@ fn step(versions: &mut [(PageTree, Model)], version: usize, operation: u8, index
     let (tree, model) = &mut versions[version];
     let page = [value; PAGE_BYTES];
     match operation {
-        0 => {
+        0 | 1 => {
             tree.set(index, &page);
-            put(model, index, page);
-        }
-        1 => {
-            tree.set_shared(index, Arc::new(page));
             put(model, index, page);
         }
         2 => {

@@ -100,7 +100,7 @@ fn a_snapshot_restores_what_came_after_it() {
     install(&mut bench, id, ic::CanisterInstallMode::Install, "init post one");
     let before = bench.state.canister(&id).unwrap().clone();
     let snapshot = taken(&mut bench, id);
-    assert_eq!(list(&mut bench, id), [snapshot.clone()]);
+    assert_eq!(list(&mut bench, id), std::slice::from_ref(&snapshot));
     assert_eq!(snapshot.total_size, bench.state.canister(&id).unwrap().snapshots_bytes());
     install(&mut bench, id, ic::CanisterInstallMode::Upgrade(None), "init post two");
     assert_eq!(bench.stable_text(&id), "init post ");
