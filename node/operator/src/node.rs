@@ -81,6 +81,8 @@ fn prepare(dir: NodeDir, config: NodeConfig) -> Result<Prepared, OperatorError> 
 }
 
 async fn serve(context: runtime::Context, node: Prepared) -> Result<(), OperatorError> {
+    // First: from the run file on, and a little before, a signal has to end the node in order.
+    let stop = stop_signal().map_err(OperatorError::Signals)?;
     let (handle, watchers) = start_replica(&context, &node).await?;
     let run_file = RunFile {
         pid: std::process::id(),
@@ -93,7 +95,6 @@ async fn serve(context: runtime::Context, node: Prepared) -> Result<(), Operator
     node.api.set_nonblocking(true).map_err(|source| OperatorError::file("use", &node.dir.run_file(), source))?;
     let listener = tokio::net::TcpListener::from_std(node.api)
         .map_err(|source| OperatorError::file("use", &node.dir.run_file(), source))?;
-    let stop = stop_signal().map_err(OperatorError::Signals)?;
     let gateway = mains_gateway::Config { siblings: node.config.siblings, ..mains_gateway::Config::default() };
     mains_gateway::serve(listener, handle, gateway, stop)
         .await
