@@ -112,7 +112,7 @@ impl Live {
             && !heap.pages.same(&self.heap.pages)
         {
             let bytes = memory.data_mut(&mut self.store);
-            heap.pages.diff(&self.heap.pages, &mut |index, page: Option<&Arc<Page>>| {
+            heap.pages.diff(&self.heap.pages, &mut |index, page: Option<&Page>| {
                 bytes[span(index)].copy_from_slice(page.map_or(&ZEROES[..], |page| &page[..]));
             });
             self.tracker.forget(bytes.as_ptr() as usize, bytes.len());
@@ -235,7 +235,8 @@ impl Live {
             // Pages stay writable until they are restored.
             self.tracker.written(start, length, false, &mut |range| {
                 for index in indices(range.clone()) {
-                    let (now, before) = (&mut bytes[span(index)], pages.get(index).map_or(&ZEROES, |page| page));
+                    let (now, before) = (&mut bytes[span(index)], pages.get(index));
+                    let before = before.as_deref().unwrap_or(&ZEROES);
                     if *now != before[..] {
                         now.copy_from_slice(before);
                     }

@@ -5,11 +5,13 @@
 
 pub(crate) mod encoding;
 mod node;
+mod page;
 #[cfg(test)]
 mod tests;
 
 use mains_types::Digest32;
 use node::{FANOUT, FANOUT_BITS, Node, View};
+use page::Held;
 use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
 
@@ -42,7 +44,11 @@ pub struct PageTree {
 
 impl PageTree {
     /// The page at `index`, or `None` if it is all zeroes.
-    pub fn get(&self, index: u64) -> Option<&Arc<Page>> {
+    pub fn get(&self, index: u64) -> Option<Arc<Page>> {
+        self.held(index).map(Held::whole)
+    }
+
+    fn held(&self, index: u64) -> Option<&Held> {
         if !fits(index, self.height) {
             return None;
         }
@@ -53,8 +59,8 @@ impl PageTree {
     pub fn set(&mut self, index: u64, page: &Page) {
         if *page == ZEROES {
             self.remove(index);
-        } else if self.get(index).is_none_or(|old| **old != *page) {
-            self.put(index, Arc::new(*page));
+        } else if self.held(index).is_none_or(|old| !old.equals(page)) {
+            self.put(index, page);
         }
     }
 
@@ -99,16 +105,14 @@ impl PageTree {
     /// Calls `visit(index, page)` for every page where `self` differs from `other`, in order; `None` means zeroes in `self`.
     ///
     /// Costs O(changes x depth) when one tree was derived from the other.
-    pub fn diff(&self, other: &Self, visit: &mut dyn FnMut(u64, Option<&Arc<Page>>)) {
+    pub fn diff(&self, other: &Self, visit: &mut dyn FnMut(u64, Option<&Page>)) {
         node::diff(self.view(), other.view(), self.height.max(other.height), 0, visit);
     }
 
     /// Pages present, in order.
-    pub fn iter(&self) -> Box<dyn Iterator<Item = (u64, &Arc<Page>)> + '_> {
-        match &self.root {
-            Some(root) => root.iter(0, self.height),
-            None => Box::new(std::iter::empty()),
-        }
+    pub fn iter(&self) -> impl Iterator<Item = (u64, Arc<Page>)> {
+        let root = self.root.as_ref().map(|root| root.iter(0, self.height));
+        root.into_iter().flatten().map(|(index, page)| (index, page.whole()))
     }
 
     /// BLAKE3 root over index and content of every page; cached per node. All zeroes for the empty tree.
@@ -122,8 +126,8 @@ impl PageTree {
         while !rest.is_empty() {
             let within = (at % PAGE_BYTES as u64) as usize;
             let (part, tail) = rest.split_at_mut((PAGE_BYTES - within).min(rest.len()));
-            match self.get(at / PAGE_BYTES as u64) {
-                Some(page) => part.copy_from_slice(&page[within..within + part.len()]),
+            match self.held(at / PAGE_BYTES as u64) {
+                Some(page) => page.read(within, part),
                 None => part.fill(0),
             }
             at += part.len() as u64;
@@ -137,7 +141,7 @@ impl PageTree {
         while !rest.is_empty() {
             let (index, within) = (at / PAGE_BYTES as u64, (at % PAGE_BYTES as u64) as usize);
             let (part, tail) = rest.split_at((PAGE_BYTES - within).min(rest.len()));
-            let mut page = self.get(index).map_or(ZEROES, |page| **page);
+            let mut page = self.held(index).map_or(ZEROES, |page| page.with(|page| *page));
             page[within..within + part.len()].copy_from_slice(part);
             self.set(index, &page);
             at += part.len() as u64;
@@ -145,7 +149,7 @@ impl PageTree {
         }
     }
 
-    fn put(&mut self, index: u64, page: Arc<Page>) {
+    fn put(&mut self, index: u64, page: &Page) {
         while !fits(index, self.height) {
             self.root = self.root.take().map(|root| Arc::new(Node::above(root)));
             self.height += 1;
@@ -155,7 +159,7 @@ impl PageTree {
     }
 
     fn remove(&mut self, index: u64) {
-        if self.get(index).is_some()
+        if self.held(index).is_some()
             && let Some(root) = &mut self.root
         {
             Arc::make_mut(root).remove(index, self.height);

@@ -218,6 +218,7 @@ fn a_memory_with_64_bit_addresses_works_like_any_other() {
 fn canisters_that_begin_alike_share_their_pages_and_those_that_sleep_take_over_instances() {
     let text = module(
         r#"(func (export "canister_init") (local $at i32)
+             (memory.fill (i32.const 0) (i32.const 1) (i32.const 65536))
              (loop $next
                (i64.store (local.get $at) (i64.const 7))
                (local.set $at (i32.add (local.get $at) (i32.const 4096)))
@@ -249,7 +250,7 @@ fn canisters_that_begin_alike_share_their_pages_and_those_that_sleep_take_over_i
         }
         let (one, two) = (&canisters[1].code.heap.pages, &canisters[2].code.heap.pages);
         assert_eq!(
-            one.iter().filter(|(at, page)| two.get(*at).is_some_and(|other| Arc::ptr_eq(page, other))).count(),
+            one.iter().filter(|(at, page)| two.get(*at).is_some_and(|other| Arc::ptr_eq(page, &other))).count(),
             13
         );
     }

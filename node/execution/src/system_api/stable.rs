@@ -50,9 +50,9 @@ impl Overlay {
             let (index, within) = (offset / PAGE_BYTES as u64, (offset % PAGE_BYTES as u64) as usize);
             let count = target.len().min(PAGE_BYTES - within);
             let (part, rest) = target.split_at_mut(count);
-            match self.dirty.get(&index).map(|page| &**page).or_else(|| self.base.get(index).map(|page| &**page)) {
+            match self.dirty.get(&index) {
                 Some(page) => part.copy_from_slice(&page[within..within + count]),
-                None => part.fill(0),
+                None => self.base.read(offset, part),
             }
             target = rest;
             offset += count as u64;
@@ -68,7 +68,7 @@ impl Overlay {
             let page = self
                 .dirty
                 .entry(index)
-                .or_insert_with(|| Box::new(base.get(index).map_or([0; PAGE_BYTES], |page| **page)));
+                .or_insert_with(|| Box::new(base.get(index).map_or([0; PAGE_BYTES], |page| *page)));
             page[within..within + count].copy_from_slice(part);
             source = rest;
             offset += count as u64;

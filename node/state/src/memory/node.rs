@@ -1,6 +1,6 @@
 //! One node of a page tree: sixteen children, each a node or (on the lowest level) a page.
 
-use super::Page;
+use super::{Page, page::Held};
 use mains_types::Digest32;
 use std::sync::{Arc, OnceLock};
 
@@ -29,7 +29,7 @@ enum Children {
 
 #[derive(Clone)]
 struct Leaf {
-    page: Arc<Page>,
+    page: Held,
     digest: OnceLock<Digest32>,
 }
 
@@ -53,7 +53,7 @@ impl Node {
         self.count
     }
 
-    pub(super) fn get(&self, index: u64, height: u32) -> Option<&Arc<Page>> {
+    pub(super) fn get(&self, index: u64, height: u32) -> Option<&Held> {
         let slot = slot(index, height);
         match &self.children {
             Children::Pages(leaves) => leaves[slot].as_ref().map(|leaf| &leaf.page),
@@ -62,11 +62,14 @@ impl Node {
     }
 
     /// Puts a page; tells whether there was none before.
-    pub(super) fn set(&mut self, index: u64, page: Arc<Page>, height: u32) -> bool {
+    pub(super) fn set(&mut self, index: u64, page: &Page, height: u32) -> bool {
         self.digest = OnceLock::new();
         let slot = slot(index, height);
         let is_new = match &mut self.children {
-            Children::Pages(leaves) => leaves[slot].replace(Leaf { page, digest: OnceLock::new() }).is_none(),
+            Children::Pages(leaves) => {
+                let page = Held::new(page, leaves[slot].as_ref().map(|leaf| &leaf.page));
+                leaves[slot].replace(Leaf { page, digest: OnceLock::new() }).is_none()
+            }
             Children::Nodes(nodes) => {
                 let child = nodes[slot].get_or_insert_with(|| Arc::new(Node::new(height - 1)));
                 Arc::make_mut(child).set(index, page, height - 1)
@@ -124,7 +127,7 @@ impl Node {
         }
     }
 
-    pub(super) fn iter(&self, base: u64, height: u32) -> Box<dyn Iterator<Item = (u64, &Arc<Page>)> + '_> {
+    pub(super) fn iter(&self, base: u64, height: u32) -> Box<dyn Iterator<Item = (u64, &Held)> + '_> {
         match &self.children {
             Children::Pages(leaves) => Box::new(
                 leaves.iter().enumerate().filter_map(move |(at, leaf)| Some((base + at as u64, &leaf.as_ref()?.page))),
@@ -171,7 +174,7 @@ impl Node {
     }
 
     /// Puts a page into an empty place of a node that is being built.
-    pub(super) fn put_page(&mut self, at: usize, page: Arc<Page>) {
+    pub(super) fn put_page(&mut self, at: usize, page: Held) {
         if let Children::Pages(leaves) = &mut self.children {
             leaves[at] = Some(Leaf { page, digest: OnceLock::new() });
             self.count += 1;
@@ -193,7 +196,7 @@ impl Node {
         }
     }
 
-    fn page(&self, at: usize) -> Option<&Arc<Page>> {
+    fn page(&self, at: usize) -> Option<&Held> {
         match &self.children {
             Children::Pages(leaves) => leaves[at].as_ref().map(|leaf| &leaf.page),
             Children::Nodes(_) => None,
@@ -204,7 +207,7 @@ impl Node {
 /// What a node holds in one place.
 pub(super) enum Child<'a> {
     Node(&'a Node),
-    Page(&'a Arc<Page>, Digest32),
+    Page(&'a Held, Digest32),
 }
 
 /// Replaces parts of `node` by equal ones of `other`; both have `height` levels.
@@ -219,10 +222,11 @@ pub(super) fn share(node: &mut Arc<Node>, other: &Arc<Node>, height: u32) {
     match (&mut Arc::make_mut(node).children, &other.children) {
         (Children::Pages(leaves), Children::Pages(others)) => {
             for (leaf, other) in leaves.iter_mut().zip(others.iter()) {
-                if let (Some(leaf), Some(other)) = (leaf, other)
-                    && leaf.digest() == other.digest()
-                {
+                let (Some(leaf), Some(other)) = (leaf, other) else { continue };
+                if leaf.digest() == other.digest() {
                     *leaf = other.clone();
+                } else if let Some(page) = leaf.page.with(|page| Held::patched(page, other.page.base())) {
+                    leaf.page = page;
                 }
             }
         }
@@ -239,18 +243,12 @@ pub(super) fn share(node: &mut Arc<Node>, other: &Arc<Node>, height: u32) {
 
 impl Leaf {
     fn digest(&self) -> Digest32 {
-        *self.digest.get_or_init(|| *blake3::hash(&self.page[..]).as_bytes())
+        *self.digest.get_or_init(|| self.page.with(|page| *blake3::hash(page).as_bytes()))
     }
 }
 
 /// Visits where `new` differs from `old`, both seen as subtrees of `height` levels that begin at page `base`.
-pub(super) fn diff(
-    new: View<'_>,
-    old: View<'_>,
-    height: u32,
-    base: u64,
-    visit: &mut dyn FnMut(u64, Option<&Arc<Page>>),
-) {
+pub(super) fn diff(new: View<'_>, old: View<'_>, height: u32, base: u64, visit: &mut dyn FnMut(u64, Option<&Page>)) {
     match (new, old) {
         (None, None) => return,
         (Some((a, _)), Some((b, _))) if std::ptr::eq(a, b) => return,
@@ -263,12 +261,15 @@ pub(super) fn diff(
         }
         let (now, before) = (new.and_then(|(node, _)| node.page(at)), old.and_then(|(node, _)| node.page(at)));
         let is_equal = match (now, before) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a == b,
+            (Some(a), Some(b)) => a.is(b) || a.with(|page| b.equals(page)),
             (None, None) => true,
             _ => false,
         };
-        if !is_equal {
-            visit(base + at as u64, now);
+        let index = base + at as u64;
+        match now {
+            _ if is_equal => {}
+            Some(page) => page.with(|page| visit(index, Some(page))),
+            None => visit(index, None),
         }
     }
 }

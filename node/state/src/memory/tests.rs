@@ -78,7 +78,7 @@ fn a_diff_lists_exactly_what_changed_even_across_heights() {
         new.diff(&old, &mut |index, page| {
             assert!(last < Some(index), "in order");
             last = Some(index);
-            patched.set(index, page.map_or(&ZEROES, |page| page));
+            patched.set(index, page.unwrap_or(&ZEROES));
         });
         assert_eq!(patched.digest(), new.digest());
         let mut none = 0;
@@ -95,7 +95,7 @@ fn a_change_of_one_page_leaves_the_others_shared() {
     }
     let before = tree.clone();
     tree.set(500, &page(8));
-    assert!(Arc::ptr_eq(before.get(499).unwrap(), tree.get(499).unwrap()));
+    assert!(Arc::ptr_eq(&before.get(499).unwrap(), &tree.get(499).unwrap()));
     assert_eq!(before.get(500).unwrap()[0], 9);
     assert!(!before.same(&tree) && before.same(&before.clone()));
     tree.set(500, &page(9));
@@ -125,7 +125,7 @@ fn trees_survive_encoding_and_share_what_is_equal_afterwards() {
         .map(|count| {
             // Built anew, so that nothing is shared before.
             let mut tree = PageTree::default();
-            first.iter().for_each(|(index, page)| tree.set(index, page));
+            first.iter().for_each(|(index, page)| tree.set(index, &page));
             tree.set(70_000 + u64::from(count % 3), &page(255));
             tree
         })
@@ -139,7 +139,7 @@ fn trees_survive_encoding_and_share_what_is_equal_afterwards() {
     }
     assert!(again[0].same(&again[3]) && !again[0].same(&again[1]));
     let ((index, page), _) = (again[0].iter().next().unwrap(), ());
-    assert!(Arc::ptr_eq(page, again[1].get(index).unwrap()));
+    assert!(Arc::ptr_eq(&page, &again[1].get(index).unwrap()));
     assert_eq!(shared::encode(&again).unwrap(), bytes);
     assert!(postcard::to_stdvec(&first).is_err(), "a tree alone has no encoding");
 }
@@ -159,7 +159,7 @@ fn sharing_changes_nothing_but_what_is_held_twice() {
         two.share_with(&one);
         assert_eq!(two.digest(), digest);
         let rebuilt = two.iter().fold(PageTree::default(), |mut tree, (index, page)| {
-            tree.set(index, page);
+            tree.set(index, &page);
             tree
         });
         assert_eq!(rebuilt.digest(), digest);
@@ -167,16 +167,87 @@ fn sharing_changes_nothing_but_what_is_held_twice() {
             for (index, page) in two.iter() {
                 let other = one.get(index).filter(|other| *other == page);
                 assert!(
-                    other.is_none_or(|other| Arc::ptr_eq(other, page)),
+                    other.is_none_or(|other| one.held(index).unwrap().is(two.held(index).unwrap()) && *other == *page),
                     "an equal page in the same place is held once"
                 );
             }
         }
         let mut equal = two.iter().fold(PageTree::default(), |mut tree, (index, page)| {
-            tree.set(index, page);
+            tree.set(index, &page);
             tree
         });
         equal.share_with(&two);
         assert!(equal.same(&two));
     }
+}
+
+#[test]
+fn a_page_that_differs_little_is_held_as_the_difference_and_reads_the_same() {
+    let mut dice = Dice(17);
+    let mut image = PageTree::default();
+    (0..40).for_each(|index| image.set(index, &std::array::from_fn(|at| (at as u64 * (index + 3)) as u8 | 1)));
+    let mut canisters: Vec<PageTree> = (0..30).map(|_| image.clone()).collect();
+    let mut models: Vec<BTreeMap<u64, Page>> =
+        canisters.iter().map(|tree| tree.iter().map(|(index, page)| (index, *page)).collect()).collect();
+    for _ in 0..600 {
+        let which = dice.roll(30) as usize;
+        let index = dice.roll(40);
+        let page = models[which].get_mut(&index).unwrap();
+        // Mostly a few bytes, sometimes much, sometimes back to what it was.
+        match dice.roll(12) {
+            0 => page.fill(1 + dice.roll(200) as u8),
+            1 => *page = *image.get(index).unwrap(),
+            _ => (0..1 + dice.roll(6)).for_each(|_| page[dice.roll(4_096) as usize] = dice.roll(256) as u8),
+        }
+        canisters[which].set(index, page);
+        let (from, length) = (dice.roll(4_000) as usize, dice.roll(96) as usize);
+        let mut read = vec![0; length];
+        canisters[which].read(index * 4_096 + from as u64, &mut read);
+        assert_eq!(read, page[from..from + length]);
+    }
+    for (tree, model) in canisters.iter().zip(&models) {
+        assert_eq!(tree.iter().map(|(index, page)| (index, *page)).collect::<BTreeMap<_, _>>(), *model);
+        let mut again = PageTree::default();
+        model.iter().rev().for_each(|(index, page)| again.set(*index, page));
+        assert_eq!(again.digest(), tree.digest());
+        again.share_with(&image);
+        assert_eq!(again.digest(), tree.digest());
+    }
+    let patched = canisters.iter().flat_map(|tree| (0..40).filter_map(|index| tree.held(index)));
+    assert!(patched.filter(|page| matches!(page, Held::Patched { .. })).count() > 100);
+    // Whatever form pages have, their encoding follows from their content.
+    let bytes = shared::encode(&canisters).unwrap();
+    let rebuilt: Vec<PageTree> = models
+        .iter()
+        .map(|model| {
+            let mut tree = PageTree::default();
+            model.iter().for_each(|(index, page)| tree.set(*index, page));
+            tree
+        })
+        .collect();
+    assert_eq!(shared::encode(&rebuilt).unwrap(), bytes);
+    let (again, _) = shared::decode::<Vec<PageTree>>(&bytes).unwrap();
+    assert_eq!(again, canisters);
+    assert_eq!(shared::encode(&again).unwrap(), bytes);
+}
+
+#[test]
+fn a_difference_has_one_form() {
+    let base = page(7);
+    let mut changed = base;
+    (changed[8], changed[9], changed[4_095]) = (1, 2, 3);
+    let patches = page::difference(&changed, &base).unwrap();
+    assert_eq!(patches.len(), 2 * (4 + 8));
+    assert!(page::is_difference(&patches, &base) && page::is_difference(&[], &base));
+    let forged = |change: fn(&mut Vec<u8>)| {
+        let mut patches = patches.clone();
+        change(&mut patches);
+        page::is_difference(&patches, &base)
+    };
+    assert!(!forged(|patches| patches.truncate(13)), "torn");
+    assert!(!forged(|patches| patches[0] = 1), "not on a word");
+    assert!(!forged(|patches| patches[4..12].fill(7)), "a word that is equal");
+    assert!(!forged(|patches| patches.rotate_left(12)), "out of order");
+    assert!(!forged(|patches| patches[12..14].copy_from_slice(&4_092u16.to_le_bytes())), "beyond the page");
+    assert_eq!(page::difference(&page(8), &base), None, "too much differs");
 }

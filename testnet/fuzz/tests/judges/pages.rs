@@ -86,12 +86,16 @@ fn step(versions: &mut [(PageTree, Model)], version: usize, operation: u8, index
             let ((tree, model), (other, other_model)) = (&versions[version], &versions[usize::from(value) % VERSIONS]);
             let mut found = BTreeMap::new();
             tree.diff(other, &mut |index, page| {
-                assert!(found.insert(index, page.map(|page| **page)).is_none(), "page {index} twice");
+                assert!(found.insert(index, page.copied()).is_none(), "page {index} twice");
             });
             let indices = model.keys().chain(other_model.keys());
             let differ = indices.filter(|index| model.get(index) != other_model.get(index));
             let expected: BTreeMap<_, _> = differ.map(|index| (*index, model.get(index).copied())).collect();
             assert!(found == expected, "a difference is not what differs");
+        }
+        7 if value % 2 == 1 => {
+            let other = versions[usize::from(value >> 1) % VERSIONS].0.clone();
+            versions[version].0.share_with(&other);
         }
         _ => {
             // Hashing in between, so that cached digests are there to go stale.
@@ -109,7 +113,7 @@ fn put(model: &mut Model, index: u64, page: Page) {
 }
 
 fn content(tree: &PageTree) -> Vec<(u64, Page)> {
-    tree.iter().map(|(index, page)| (index, **page)).collect()
+    tree.iter().map(|(index, page)| (index, *page)).collect()
 }
 
 fn agree(tree: &PageTree, model: &Model) {
