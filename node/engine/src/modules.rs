@@ -120,6 +120,13 @@ impl Modules {
         self.with_id(*blake3::hash(wasm).as_bytes(), wasm)
     }
 
+    /// What execution learns about the module with these bytes, if it was made ready before.
+    pub(crate) fn known(&self, wasm: &[u8]) -> Option<Arc<ModuleInfo>> {
+        let cell = self.kept().by_id.get(blake3::hash(wasm).as_bytes())?.1.clone();
+        let module = cell.get()?.as_ref().ok()?;
+        Some(module.info.clone())
+    }
+
     /// The module of an installed canister.
     ///
     /// # Panics

@@ -266,7 +266,7 @@ impl ReplicaHandle {
             time_nanos: view.as_ref().map_or(0, |view| view.time().get()),
             members_count: self.0.identity.members.len(),
             threshold: self.0.identity.threshold,
-            canisters_count: view.as_ref().map_or(0, |view| view.state.canisters().count()),
+            canisters_count: view.as_ref().map_or(0, |view| view.state.canisters_count()),
             pool_count: self.0.pool.len(),
             peers: self.0.surroundings.get().map(|around| (around.peers)()).unwrap_or_default(),
             healthy: reason.is_none(),
