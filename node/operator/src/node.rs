@@ -14,7 +14,7 @@ use mains_consensus::channels;
 use mains_crypto::NodeKey;
 use mains_engine::WasmtimeEngine;
 use mains_network::{Network, NetworkError};
-use mains_replica::{PeerStatus, ReplicaHandle, Surroundings, Waiting};
+use mains_replica::{CHECKPOINT_INTERVAL, PeerStatus, ReplicaHandle, Surroundings, Waiting};
 use mains_state::Genesis;
 use mains_store::{DataDir, FileCheckpoints, History};
 use serde::{Deserialize, Serialize};
@@ -153,6 +153,7 @@ async fn start_replica(
             chain_share: node.chain_share.clone(),
             engine: Arc::new(engine),
             checkpoints: Arc::new(FileCheckpoints::open(node.data.checkpoints())?),
+            checkpoint_interval: CHECKPOINT_INTERVAL,
             observer: Arc::new(observer),
             waiting: Waiting::Async,
             query_threads: node.config.query_threads,

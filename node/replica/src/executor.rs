@@ -6,12 +6,13 @@
 use crate::{
     handle::Inner,
     pool::execution_call,
+    saver::Saver,
     threads::{Threads, Waiting},
 };
 use mains_consensus::{Block, Delivery};
 use mains_execution::Executed;
 use mains_ledger::Entry;
-use mains_state::{CheckpointStore, State, Subnet};
+use mains_state::{State, Subnet};
 use mains_types::{Digest32, Height, NodeId, RequestId, UnixNanos};
 use mains_wire::{Content, Envelope};
 use std::{
@@ -76,7 +77,7 @@ pub(crate) struct Executor<C> {
     inner: Arc<Inner>,
     chain: C,
     thread: Threads,
-    checkpoints: Arc<dyn CheckpointStore>,
+    saver: Saver,
     observer: Arc<dyn Observer>,
     certifier: mpsc::Sender<Sealed>,
     state: Option<State>,
@@ -88,7 +89,7 @@ impl<C: Chain> Executor<C> {
         inner: Arc<Inner>,
         chain: C,
         waiting: Waiting,
-        checkpoints: Arc<dyn CheckpointStore>,
+        saver: Saver,
         observer: Arc<dyn Observer>,
         certifier: mpsc::Sender<Sealed>,
         state: State,
@@ -96,7 +97,7 @@ impl<C: Chain> Executor<C> {
         inner.executed.store(state.height.get(), Ordering::Relaxed);
         *inner.latest.lock().expect("no holder panics") = Some(state.clone());
         let thread = Threads::start("execution", 1, waiting);
-        Self { inner, chain, thread, checkpoints, observer, certifier, state: Some(state) }
+        Self { inner, chain, thread, saver, observer, certifier, state: Some(state) }
     }
 
     /// Replays what was delivered before a restart, then executes what consensus delivers. Ends with `deliveries`.
@@ -139,7 +140,7 @@ impl<C: Chain> Executor<C> {
 
     async fn execute(&mut self, block: Block) {
         let state = self.state.take().expect("present between blocks");
-        let (inner, observer, checkpoints) = (self.inner.clone(), self.observer.clone(), self.checkpoints.clone());
+        let (inner, observer) = (self.inner.clone(), self.observer.clone());
         let control = block.control().clone();
         let work = move || {
             let input = decode(&inner, &state.subnet, &block);
@@ -158,12 +159,10 @@ impl<C: Chain> Executor<C> {
                 calls_bytes: input.calls.iter().map(|call| call.bytes).sum(),
                 entries: journal,
             });
-            if state.height.get().is_multiple_of(CHECKPOINT_INTERVAL) {
-                checkpoints.save(state.height, root, &state.encode());
-            }
             (state, root)
         };
         let (state, root) = self.thread.run(work).await.expect("one job at a time");
+        self.saver.executed(&state);
         self.inner.executed.store(state.height.get(), Ordering::Relaxed);
         self.inner.finalized.fetch_max(state.height.get(), Ordering::Relaxed);
         *self.inner.latest.lock().expect("no holder panics") = Some(state.clone());

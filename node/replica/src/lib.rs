@@ -8,12 +8,13 @@ pub mod executor;
 pub mod handle;
 pub mod pool;
 mod proposer;
+mod saver;
 mod spread;
 pub mod start;
 pub mod threads;
 pub mod view;
 
-pub use executor::{BlockSummary, NoObserver, Observer};
+pub use executor::{BlockSummary, CHECKPOINT_INTERVAL, NoObserver, Observer};
 pub use handle::{
     Effective, Identity, PeerStatus, QueryReply, ReadStateError, ReplicaHandle, Status, SubmitError, Surroundings,
 };

@@ -6,6 +6,7 @@ use crate::{
     handle::{Identity, Inner, ReplicaHandle},
     pool::Pool,
     proposer::Proposer,
+    saver::Saver,
     spread,
     threads::{Threads, Waiting},
     view::Views,
@@ -16,7 +17,7 @@ use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage};
 use mains_consensus::{Block, ChainKey, Mailbox};
 use mains_crypto::{NodeKey, RootOfTrust};
 use mains_execution::engine::Engine;
-use mains_state::{CheckpointStore, Genesis, State};
+use mains_state::{CheckpointStore, Genesis, State, StorageFailure, checkpoint};
 use mains_types::{Digest32, Height, UnixNanos};
 use rand_core::CryptoRng;
 use std::{
@@ -44,6 +45,8 @@ pub struct Config {
     pub engine: Arc<dyn Engine>,
     /// Keeps states across restarts.
     pub checkpoints: Arc<dyn CheckpointStore>,
+    /// Heights between two checkpoints, the same for all members: [`crate::CHECKPOINT_INTERVAL`].
+    pub checkpoint_interval: u64,
     /// Hears of executed blocks.
     pub observer: Arc<dyn Observer>,
     /// How tasks wait for threads.
@@ -78,9 +81,9 @@ pub enum StartError {
     /// The chain key's public part or the share does not decode or does not fit.
     #[error("the chain key: {0}")]
     ChainKey(String),
-    /// A checkpoint decodes to another root than it claims.
-    #[error("checkpoint {0} is damaged: remove it, the replica then replays the chain")]
-    Checkpoint(Height),
+    /// Nobody knows whether there are checkpoints.
+    #[error("the checkpoints cannot be read: {0}")]
+    Checkpoints(StorageFailure),
 }
 
 impl Chain for Mailbox {
@@ -192,15 +195,9 @@ where
     )
     .await;
 
-    let executor = Executor::new(
-        inner.clone(),
-        consensus.mailbox,
-        config.waiting,
-        config.checkpoints,
-        config.observer,
-        sealed,
-        state,
-    );
+    let saver = Saver::new(config.checkpoints, config.checkpoint_interval, config.waiting);
+    let executor =
+        Executor::new(inner.clone(), consensus.mailbox, config.waiting, saver, config.observer, sealed, state);
     let certifier = Certifier::new(context.child("certifier_clock"), inner.clone(), chain_key, partials.0);
     let mut tasks = consensus.handles;
     tasks.push(context.child("executor").spawn(move |_| executor.run(to_execute)));
@@ -211,16 +208,14 @@ where
     Ok(Running { handle: ReplicaHandle(inner), tasks })
 }
 
-/// The newest checkpoint, or the genesis state.
+/// The newest checkpoint that can be restored, or the genesis state.
 fn first_state(genesis: &Genesis, checkpoints: &dyn CheckpointStore) -> Result<State, StartError> {
-    let Some((height, root, bytes)) = checkpoints.load_newest() else {
-        return Ok(State::genesis(genesis));
-    };
-    match State::decode(&bytes) {
-        Ok(state) if state.root() == root && state.height == height => {
-            tracing::info!(%height, "starts from a checkpoint");
+    let mut damaged = |height: Height, error| tracing::warn!(%height, %error, "set a damaged checkpoint aside");
+    match checkpoint::newest(checkpoints, &mut damaged).map_err(StartError::Checkpoints)? {
+        Some(state) => {
+            tracing::info!(height = %state.height, "starts from a checkpoint");
             Ok(state)
         }
-        _ => Err(StartError::Checkpoint(height)),
+        None => Ok(State::genesis(genesis)),
     }
 }

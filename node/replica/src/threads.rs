@@ -103,6 +103,21 @@ impl Threads {
         Ok(result.recv().expect("the job did not panic"))
     }
 
+    /// Runs `work` on one of the threads, and nobody waits for it unless callers block for all their jobs. Jobs that have
+    /// begun end before the threads do.
+    ///
+    /// # Errors
+    /// [`Busy`] if the queue is full; nothing has run.
+    ///
+    /// # Panics
+    /// If callers block and `work` panics.
+    pub fn begin(&self, work: impl FnOnce() + Send + 'static) -> Result<(), Busy> {
+        match self.waiting {
+            Waiting::Blocking => self.run_blocking(work),
+            Waiting::Async => self.enqueue(Box::new(work)),
+        }
+    }
+
     fn enqueue(&self, job: Job) -> Result<(), Busy> {
         self.jobs.as_ref().expect("running").try_send(job).map_err(|_| Busy)
     }

@@ -3,6 +3,7 @@
 //! Cheap to clone (persistent maps, shared pages): queries read one height while the next executes. Nothing here
 //! reads a clock, a socket or a disk; everything iterated is ordered. Spec: `specs/state.md`.
 
+pub mod blob;
 pub mod built_in;
 pub mod canister;
 pub mod checkpoint;
@@ -11,6 +12,7 @@ pub mod ingress;
 pub mod memory;
 pub mod message;
 pub mod metrics;
+pub mod objects;
 pub mod paused;
 mod shared;
 pub mod snapshot;
@@ -21,13 +23,15 @@ pub use built_in::BuiltIn;
 pub use canister::{
     Canister, Change, ChangeKind, Code, Exports, LogRecord, LogVisibility, RunStatus, Section, Settings,
 };
-pub use checkpoint::CheckpointStore;
+pub use checkpoint::{CheckpointStore, StorageFailure};
 pub use genesis::{Genesis, GenesisNode, NetworkKind};
 pub use ingress::{IngressEntry, IngressHistory, IngressStatus};
 pub use memory::{Heap, PAGE_BYTES, PageTree};
 pub use message::{CallContext, CallOrigin, Callback, Continuation, Hashed, Message, Response, SystemMessage, Task};
 pub use metrics::Metrics;
+pub use objects::{ObjectSink, ObjectSource, Part};
 pub use paused::{Beginning, Paused, RunName, Work};
+pub use shared::Memo;
 pub use snapshot::Snapshot;
-pub use state::{EncodingError, State, Subnet};
+pub use state::{EncodingError, Manifest, State, Subnet};
 pub use tokens::{Table, Tokens};

@@ -14,7 +14,7 @@ mod tests;
 
 pub use certified::leb128;
 pub(crate) use digest::of as digest_of;
-pub use encoding::EncodingError;
+pub use encoding::{EncodingError, Manifest};
 pub use subnet::CANISTER_RANGES;
 
 use crate::{

@@ -16,7 +16,7 @@ use std::{
 };
 
 /// The format of `data/` as a whole.
-pub const DATA_VERSION: u32 = 1;
+pub const DATA_VERSION: u32 = 2;
 
 const LOCK: &str = "LOCK";
 const VERSION: &str = "VERSION";

@@ -38,3 +38,15 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<(), StoreError> {
     let sync = || File::open(directory)?.sync_all();
     sync().map_err(StoreError::file("sync", directory))
 }
+
+/// The names in `directory`; one that is not UTF-8 is none of ours.
+pub(crate) fn names(directory: &Path) -> Result<Vec<String>, StoreError> {
+    let list = || -> std::io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    };
+    list().map_err(StoreError::file("read", directory))
+}

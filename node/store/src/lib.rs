@@ -1,7 +1,7 @@
 //! Durable files of one replica beside the consensus engine's own: checkpoints, history, and the directory they live in.
 //!
-//! Nothing here decides anything. [`FileCheckpoints`] keeps whole states, so that a restart replays only the tail of
-//! the chain; [`History`] is derived from blocks and may be lost; [`DataDir`] makes sure that one process, with the
+//! Nothing here decides anything. [`FileCheckpoints`] keeps states as objects, so that a restart replays only the
+//! tail of the chain; [`History`] is derived from blocks and may be lost; [`DataDir`] makes sure that one process, with the
 //! right key and for the right network, uses a directory. Spec: `specs/state.md`, `specs/ledger.md`.
 
 mod checkpoints;

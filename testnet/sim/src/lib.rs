@@ -4,6 +4,7 @@
 //! Holds the one simulated instantiation of the consensus engine.
 
 pub mod canister;
+pub mod checkpoints;
 pub mod client;
 pub mod network;
 pub mod record;

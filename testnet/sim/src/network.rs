@@ -1,7 +1,8 @@
 //! Four replicas under one deterministic runtime: the same value that ships, on a simulated network and disk.
 
 use crate::{
-    record::{MemoryCheckpoints, Roots, Watcher},
+    checkpoints::MemoryCheckpoints,
+    record::{Roots, Watcher},
     scenario::{REPLICAS, Scenario},
 };
 use commonware_cryptography::ed25519::PublicKey;
@@ -20,6 +21,8 @@ use std::{
 };
 use tokio::sync::oneshot;
 
+/// Heights between two checkpoints: few, so that restarts begin at one.
+const CHECKPOINT_INTERVAL: u64 = 20;
 /// Bytes of a simulated message at most.
 const MESSAGE_BYTES_MAX: u32 = 8 << 20;
 /// What each funded principal starts with.
@@ -146,6 +149,7 @@ impl Subnet {
             chain_share: node.share.clone(),
             engine: self.engine.clone(),
             checkpoints: node.checkpoints.clone(),
+            checkpoint_interval: CHECKPOINT_INTERVAL,
             observer: Arc::new(Watcher { replica: index, roots: self.roots.clone() }),
             waiting: Waiting::Blocking,
             query_threads: 1,

@@ -2,7 +2,6 @@
 
 use blake3::Hasher;
 use mains_replica::{BlockSummary, Observer};
-use mains_state::CheckpointStore;
 use mains_types::{Digest32, Height, RequestId};
 use std::{
     collections::BTreeMap,
@@ -68,19 +67,6 @@ pub struct Watcher {
 impl Observer for Watcher {
     fn executed(&self, summary: BlockSummary) {
         self.roots.saw(self.replica, &summary);
-    }
-}
-
-/// One replica's checkpoints: memory that survives its crashes.
-#[derive(Default)]
-pub struct MemoryCheckpoints(Mutex<Option<(Height, Digest32, Vec<u8>)>>);
-
-impl CheckpointStore for MemoryCheckpoints {
-    fn save(&self, height: Height, root: Digest32, state: &[u8]) {
-        *self.0.lock().expect("no holder panics") = Some((height, root, state.to_vec()));
-    }
-    fn load_newest(&self) -> Option<(Height, Digest32, Vec<u8>)> {
-        self.0.lock().expect("no holder panics").clone()
     }
 }
 

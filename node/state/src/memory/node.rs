@@ -8,6 +8,9 @@ use std::sync::{Arc, OnceLock};
 pub(super) const FANOUT: usize = 16;
 /// Bits of the index that one level consumes.
 pub(super) const FANOUT_BITS: u32 = 4;
+/// Bytes before the children's digests, and with all of them.
+pub(super) const CONTENT_HEAD: usize = 3;
+pub(super) const CONTENT_MAX: usize = CONTENT_HEAD + FANOUT * 32;
 
 /// A subtree with the number of its levels, or nothing.
 pub(super) type View<'a> = Option<(&'a Node, u32)>;
@@ -145,24 +148,30 @@ impl Node {
     /// BLAKE3 over the node's height, which children are present, and their digests.
     pub(super) fn digest(&self, height: u32) -> Digest32 {
         *self.digest.get_or_init(|| {
-            let mut present = 0u16;
-            let mut bytes = [0u8; 3 + FANOUT * 32];
-            let mut end = 3;
-            for at in 0..FANOUT {
-                let digest = match &self.children {
-                    Children::Pages(leaves) => leaves[at].as_ref().map(Leaf::digest),
-                    Children::Nodes(nodes) => nodes[at].as_ref().map(|node| node.digest(height - 1)),
-                };
-                if let Some(digest) = digest {
-                    present |= 1 << at;
-                    bytes[end..end + 32].copy_from_slice(&digest);
-                    end += 32;
-                }
-            }
-            bytes[0] = height as u8;
-            bytes[1..3].copy_from_slice(&present.to_be_bytes());
+            let (bytes, end) = self.content(height);
             *blake3::hash(&bytes[..end]).as_bytes()
         })
+    }
+
+    /// The bytes that the digest is of: height, which children are present, their digests; and how many they are.
+    pub(super) fn content(&self, height: u32) -> ([u8; CONTENT_MAX], usize) {
+        let mut present = 0u16;
+        let mut bytes = [0u8; CONTENT_MAX];
+        let mut end = CONTENT_HEAD;
+        for at in 0..FANOUT {
+            let digest = match &self.children {
+                Children::Pages(leaves) => leaves[at].as_ref().map(Leaf::digest),
+                Children::Nodes(nodes) => nodes[at].as_ref().map(|node| node.digest(height - 1)),
+            };
+            if let Some(digest) = digest {
+                present |= 1 << at;
+                bytes[end..end + 32].copy_from_slice(&digest);
+                end += 32;
+            }
+        }
+        bytes[0] = height as u8;
+        bytes[1..3].copy_from_slice(&present.to_be_bytes());
+        (bytes, end)
     }
 
     /// What stands in a place, a page with its digest.
@@ -173,10 +182,10 @@ impl Node {
         }
     }
 
-    /// Puts a page into an empty place of a node that is being built.
-    pub(super) fn put_page(&mut self, at: usize, page: Held) {
+    /// Puts a page with its digest into an empty place of a node that is being built.
+    pub(super) fn put_page(&mut self, at: usize, page: Held, digest: Digest32) {
         if let Children::Pages(leaves) = &mut self.children {
-            leaves[at] = Some(Leaf { page, digest: OnceLock::new() });
+            leaves[at] = Some(Leaf { page, digest: digest.into() });
             self.count += 1;
         }
     }
@@ -187,6 +196,11 @@ impl Node {
             self.count += node.count;
             nodes[at] = Some(node);
         }
+    }
+
+    /// Tells a node that was built from its content the digest of that.
+    pub(super) fn know_digest(&mut self, digest: Digest32) {
+        self.digest = digest.into();
     }
 
     fn child(&self, at: usize) -> Option<&Node> {

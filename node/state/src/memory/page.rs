@@ -134,19 +134,6 @@ pub(super) fn difference(page: &Page, base: &Page) -> Option<Vec<u8>> {
     Some(patches)
 }
 
-/// Whether these bytes are what [`difference`] makes of some page and this base: in order, apart, each word different.
-pub(super) fn is_difference(patches: &[u8], base: &Page) -> bool {
-    let mut page = *base;
-    let mut rest = patches;
-    while !rest.is_empty() {
-        let Some((offset, bytes, tail)) = run(rest) else { return false };
-        let Some(place) = page.get_mut(offset..offset + bytes.len()) else { return false };
-        place.copy_from_slice(bytes);
-        rest = tail;
-    }
-    difference(&page, base).as_deref() == Some(patches)
-}
-
 /// The first run, and what follows.
 fn run(patches: &[u8]) -> Option<(usize, &[u8], &[u8])> {
     let (head, rest) = patches.split_at_checked(HEAD)?;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::shared;
+use crate::{Memo, objects::Kept, shared};
 use std::collections::BTreeMap;
 
 fn page(fill: u8) -> Page {
@@ -131,16 +131,17 @@ fn trees_survive_encoding_and_share_what_is_equal_afterwards() {
         })
         .chain([PageTree::default()])
         .collect();
-    let bytes = shared::encode(&trees).unwrap();
-    let (again, rest) = shared::decode::<Vec<PageTree>>(&bytes).unwrap();
-    assert!(rest.is_empty() && bytes.len() < 1_200_000);
+    let mut kept = Kept::default();
+    let (body, tables) = shared::write(&trees, &mut Memo::default(), &mut kept).unwrap();
+    let again: Vec<PageTree> = shared::read(&body, &tables, &kept).unwrap();
+    assert!(kept.bytes() < 1_200_000);
     for (tree, again) in trees.iter().zip(&again) {
         assert_eq!((tree.digest(), tree.len(), tree.height), (again.digest(), again.len(), again.height));
     }
     assert!(again[0].same(&again[3]) && !again[0].same(&again[1]));
     let ((index, page), _) = (again[0].iter().next().unwrap(), ());
     assert!(Arc::ptr_eq(&page, &again[1].get(index).unwrap()));
-    assert_eq!(shared::encode(&again).unwrap(), bytes);
+    assert_eq!(shared::write(&again, &mut Memo::default(), &mut Kept::default()).unwrap(), (body, tables));
     assert!(postcard::to_stdvec(&first).is_err(), "a tree alone has no encoding");
 }
 
@@ -216,7 +217,8 @@ fn a_page_that_differs_little_is_held_as_the_difference_and_reads_the_same() {
     let patched = canisters.iter().flat_map(|tree| (0..40).filter_map(|index| tree.held(index)));
     assert!(patched.filter(|page| matches!(page, Held::Patched { .. })).count() > 100);
     // Whatever form pages have, their encoding follows from their content.
-    let bytes = shared::encode(&canisters).unwrap();
+    let mut kept = Kept::default();
+    let written = shared::write(&canisters, &mut Memo::default(), &mut kept).unwrap();
     let rebuilt: Vec<PageTree> = models
         .iter()
         .map(|model| {
@@ -225,29 +227,9 @@ fn a_page_that_differs_little_is_held_as_the_difference_and_reads_the_same() {
             tree
         })
         .collect();
-    assert_eq!(shared::encode(&rebuilt).unwrap(), bytes);
-    let (again, _) = shared::decode::<Vec<PageTree>>(&bytes).unwrap();
+    assert_eq!(shared::write(&rebuilt, &mut Memo::default(), &mut Kept::default()).unwrap(), written);
+    let again: Vec<PageTree> = shared::read(&written.0, &written.1, &kept).unwrap();
     assert_eq!(again, canisters);
-    assert_eq!(shared::encode(&again).unwrap(), bytes);
-}
-
-#[test]
-fn a_difference_has_one_form() {
-    let base = page(7);
-    let mut changed = base;
-    (changed[8], changed[9], changed[4_095]) = (1, 2, 3);
-    let patches = page::difference(&changed, &base).unwrap();
-    assert_eq!(patches.len(), 2 * (4 + 8));
-    assert!(page::is_difference(&patches, &base) && page::is_difference(&[], &base));
-    let forged = |change: fn(&mut Vec<u8>)| {
-        let mut patches = patches.clone();
-        change(&mut patches);
-        page::is_difference(&patches, &base)
-    };
-    assert!(!forged(|patches| patches.truncate(13)), "torn");
-    assert!(!forged(|patches| patches[0] = 1), "not on a word");
-    assert!(!forged(|patches| patches[4..12].fill(7)), "a word that is equal");
-    assert!(!forged(|patches| patches.rotate_left(12)), "out of order");
-    assert!(!forged(|patches| patches[12..14].copy_from_slice(&4_092u16.to_le_bytes())), "beyond the page");
-    assert_eq!(page::difference(&page(8), &base), None, "too much differs");
+    let patched = again.iter().flat_map(|tree| (0..40).filter_map(|index| tree.held(index)));
+    assert!(patched.filter(|page| matches!(page, Held::Patched { .. })).count() > 100, "after reading too");
 }

@@ -1,17 +1,90 @@
-//! The canonical form of a whole state: what checkpoints hold and what a replica that joins is sent.
+//! A whole state as objects: what checkpoints hold and what a replica that joins is sent.
 
 use super::{Indexed, State, indexed_as};
-use crate::{Canister, Code, shared, snapshot::Content};
+use crate::{
+    Canister, Code,
+    blob::{Blob, ReadError},
+    objects::{self, Kept, ObjectSink, ObjectSource, Part},
+    shared::{self, Memo, Tables},
+    snapshot::Content,
+};
 use imbl::OrdMap;
-use mains_types::{CanisterId, Digest32};
+use mains_types::{CanisterId, Digest32, Height};
+use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-/// Why bytes are not a state.
+/// Names a state that is kept as objects. Equal states have equal manifests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The state's height.
+    pub height: Height,
+    /// The state's root: what a certificate signs.
+    pub root: Digest32,
+    /// What is shared within it.
+    tables: Blob,
+    /// Everything else.
+    body: Blob,
+}
+
+impl Manifest {
+    /// The encoding, of a fixed form.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("a manifest has an encoding")
+    }
+
+    /// Reads what [`Manifest::encode`] wrote; `None` if it is nothing of the kind.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        postcard::take_from_bytes(bytes).ok().filter(|(_, rest)| rest.is_empty()).map(|(manifest, _)| manifest)
+    }
+
+    /// The two objects below which the tables and the body lie.
+    pub fn tops(&self) -> [Part; 2] {
+        [self.tables.part(), self.body.part()]
+    }
+
+    /// The objects below which all modules and memories lie; known once the tables are there.
+    ///
+    /// # Errors
+    /// An object of the tables is missing or damaged, or they have no proper form.
+    pub fn shared(&self, source: &dyn ObjectSource) -> Result<Vec<Part>, EncodingError> {
+        Ok(self.tables(source)?.parts().collect())
+    }
+
+    fn tables(&self, source: &dyn ObjectSource) -> Result<Tables, EncodingError> {
+        let bytes = self.tables.read(source)?;
+        postcard::from_bytes(&bytes).map_err(|error| EncodingError::Malformed(error.to_string()))
+    }
+
+    /// Adds the digests of all objects of this state to `live`.
+    ///
+    /// # Errors
+    /// An object that refers to others is missing or damaged.
+    pub fn mark(&self, source: &dyn ObjectSource, live: &mut BTreeSet<Digest32>) -> Result<(), EncodingError> {
+        let mut open: Vec<Part> = self.tops().to_vec();
+        open.extend(self.shared(source)?);
+        while let Some(part) = open.pop() {
+            if live.insert(*part.digest()) && !matches!(part, Part::Leaf(_)) {
+                let bytes = objects::read(source, part.digest()).map_err(EncodingError::Object)?;
+                open.extend(part.children(&bytes).map_err(EncodingError::Malformed)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why there is no state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodingError {
-    /// They do not have the form of a state of this version.
+    /// An object is missing or damaged.
+    #[error("object {} is missing or damaged", blake3::Hash::from(*.0).to_hex())]
+    Object(Digest32),
+    /// The bytes do not have the form of a state of this version.
     #[error("not an encoded state: {0}")]
     Malformed(String),
     /// There is more after the state.
@@ -20,13 +93,73 @@ pub enum EncodingError {
     /// A replicated rule does not hold in it.
     #[error("the encoded state contradicts itself: {0}")]
     Inconsistent(String),
+    /// It is whole, but another state than its manifest says.
+    #[error("the state has another root or height than its manifest")]
+    OtherRoot,
+}
+
+impl From<ReadError> for EncodingError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Object(digest) => Self::Object(digest),
+            ReadError::Malformed(what) => Self::Malformed(what),
+        }
+    }
+}
+
+/// A state in one piece.
+#[derive(Serialize, Deserialize)]
+struct Whole {
+    manifest: Manifest,
+    objects: Vec<ByteBuf>,
+}
+
+/// Remembers which objects were asked for.
+struct Counted<'a>(&'a Kept, RefCell<BTreeSet<Digest32>>);
+
+impl ObjectSource for Counted<'_> {
+    fn object(&self, digest: &Digest32) -> Option<Vec<u8>> {
+        self.1.borrow_mut().insert(*digest);
+        self.0.object(digest)
+    }
 }
 
 impl State {
-    /// The whole state, canonical: equal states have equal bytes. Modules, pages and parts of memories that are equal stand in
-    /// it once.
+    /// Puts whatever of this state is not kept yet, children first. What is shared is put once. Costs the encoding of everything
+    /// but modules that `memo` knows and parts of memories that are kept.
+    pub fn write(&self, memo: &mut Memo, sink: &mut dyn ObjectSink) -> Manifest {
+        let (body, tables) = shared::write(self, memo, sink).expect("a state has an encoding");
+        let tables = Blob::write(&tables, sink).expect("tables have an encoding");
+        Manifest { height: self.height, root: self.root(), tables, body }
+    }
+
+    /// Restores a state with its tree and checks everything but who vouches for its root.
+    ///
+    /// # Errors
+    /// An object is missing or damaged, the objects are not what [`State::write`] puts, the ledger does not add up, or it is
+    /// another state than the manifest says.
+    pub fn read(manifest: &Manifest, source: &dyn ObjectSource) -> Result<Self, EncodingError> {
+        let state = Self::read_any(manifest, source)?;
+        if state.height == manifest.height && state.root() == manifest.root {
+            Ok(state)
+        } else {
+            Err(EncodingError::OtherRoot)
+        }
+    }
+
+    fn read_any(manifest: &Manifest, source: &dyn ObjectSource) -> Result<Self, EncodingError> {
+        let mut state: Self = shared::read(&manifest.body, &manifest.tables(source)?, source)?;
+        state.ledger.check_full().map_err(EncodingError::Inconsistent)?;
+        state.rebuild()?;
+        Ok(state)
+    }
+
+    /// The whole state in one piece, canonical: equal states have equal bytes.
     pub fn encode(&self) -> Vec<u8> {
-        shared::encode(self).expect("a state has an encoding")
+        let mut kept = Kept::default();
+        let manifest = self.write(&mut Memo::default(), &mut kept);
+        let objects = kept.0.into_values().map(ByteBuf::from).collect();
+        postcard::to_stdvec(&Whole { manifest, objects }).expect("a state has an encoding")
     }
 
     /// Restores an encoded state with its tree. Compare its [`State::root`] with a certified one before use.
@@ -34,12 +167,17 @@ impl State {
     /// # Errors
     /// The bytes are not what [`State::encode`] makes, or the ledger in them does not add up.
     pub fn decode(bytes: &[u8]) -> Result<Self, EncodingError> {
-        let (mut state, rest) = shared::decode::<Self>(bytes).map_err(EncodingError::Malformed)?;
+        let (whole, rest) =
+            postcard::take_from_bytes::<Whole>(bytes).map_err(|error| EncodingError::Malformed(error.to_string()))?;
         if !rest.is_empty() {
             return Err(EncodingError::TrailingBytes(rest.len()));
         }
-        state.ledger.check_full().map_err(EncodingError::Inconsistent)?;
-        state.rebuild()?;
+        let kept = whole.objects.into_iter().map(|bytes| (*blake3::hash(&bytes).as_bytes(), bytes.into_vec()));
+        let source = Counted(&Kept(kept.collect()), RefCell::default());
+        let state = Self::read_any(&whole.manifest, &source)?;
+        if source.1.into_inner().len() != source.0.0.len() {
+            return Err(EncodingError::Malformed("there are objects that nothing refers to".into()));
+        }
         Ok(state)
     }
 

@@ -1,161 +1,245 @@
 use super::*;
-use std::os::unix::fs::FileExt;
+use mains_state::{
+    Canister, Code, EncodingError, Exports, Genesis, GenesisNode, Heap, Memo, NetworkKind, PAGE_BYTES, Settings, State,
+    checkpoint::{self, Saved},
+    genesis::ChainKeyOrigin,
+};
+use mains_types::{Principal, UnixNanos, ids::canister_id};
+use std::{collections::BTreeMap, os::unix::fs::FileExt};
 
-fn open() -> (tempfile::TempDir, FileCheckpoints) {
-    let directory = tempfile::tempdir().unwrap();
-    let store = FileCheckpoints::open(directory.path().join("checkpoints")).unwrap();
-    (directory, store)
-}
+const PAGES: u64 = 600;
 
-fn saved(heights: &[u64]) -> (tempfile::TempDir, FileCheckpoints) {
-    let (directory, store) = open();
-    for height in heights {
-        store.try_save(Height(*height), [*height as u8; 32], format!("state {height}").as_bytes()).unwrap();
+/// A subnet with one canister of so many pages.
+fn state() -> State {
+    let mut state = State::genesis(&Genesis {
+        network: "test".into(),
+        kind: NetworkKind::Test,
+        time: UnixNanos(1),
+        nodes: vec![GenesisNode { public_key: [1; 32], operator: Principal::anonymous() }],
+        chain_key_origin: ChainKeyOrigin::TrustedDealer,
+        chain_key: vec![2; 96],
+        chain_key_sharing: Vec::new(),
+        accounts: Vec::new(),
+        heartbeat_ms: 100,
+        leader_timeout_ms: 200,
+    });
+    let mut canister = Canister::new(canister_id(0x100), Settings::default(), state.time);
+    let mut heap = Heap { bytes: PAGES * PAGE_BYTES as u64, ..Heap::default() };
+    for page in 0..PAGES {
+        heap.pages.write(page * PAGE_BYTES as u64, blake3::hash(&page.to_le_bytes()).as_bytes());
     }
-    (directory, store)
+    let module = vec![7; 300_000];
+    canister.code =
+        Some(Code::new(std::sync::Arc::new(module.into()), [3; 32], heap, BTreeMap::new(), Exports::default()));
+    state.insert_canister(canister);
+    next(&state, &[])
 }
 
-fn sorted_names(store: &FileCheckpoints) -> Vec<String> {
-    let mut names = names(&store.directory).unwrap();
-    names.sort();
-    names
+/// The state a height later, with other content in these pages.
+fn next(state: &State, pages: &[u64]) -> State {
+    let mut state = state.clone();
+    let height = state.height.next();
+    let canister = state.canister_mut(&canister_id(0x100)).unwrap();
+    for page in pages {
+        canister.code.as_mut().unwrap().heap.pages.write(page * PAGE_BYTES as u64 + 8, &height.get().to_le_bytes());
+    }
+    state.seal(height, UnixNanos(1 + height.get()), [0; 32]);
+    state
+}
+
+struct Place(tempfile::TempDir, FileCheckpoints, Memo);
+
+impl Place {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = FileCheckpoints::open_with(directory.path().join("checkpoints"), 1 << 20).unwrap();
+        Self(directory, store, Memo::default())
+    }
+
+    fn reopened(self) -> Self {
+        let Self(directory, store, memo) = self;
+        drop(store);
+        let store = FileCheckpoints::open_with(directory.path().join("checkpoints"), 1 << 20).unwrap();
+        Self(directory, store, memo)
+    }
+
+    fn save(&mut self, state: &State) -> Saved {
+        checkpoint::save(&self.1, state, &mut self.2).unwrap()
+    }
+
+    /// The newest state that can be restored, and how many were set aside before.
+    fn newest(&self) -> (Option<State>, Vec<EncodingError>) {
+        let mut damaged = Vec::new();
+        (checkpoint::newest(&self.1, &mut |_, error| damaged.push(error)).unwrap(), damaged)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join("checkpoints").join(name)
+    }
+
+    /// Flips a bit of the pack that holds `needle`, within it.
+    fn flip(&self, needle: &[u8]) {
+        for entry in fs::read_dir(self.path("objects")).unwrap() {
+            let path = entry.unwrap().path();
+            let bytes = fs::read(&path).unwrap();
+            if let Some(at) = bytes.windows(needle.len()).position(|window| window == needle) {
+                let file = fs::File::options().write(true).open(path).unwrap();
+                return file.write_all_at(&[bytes[at] ^ 1], at as u64).unwrap();
+            }
+        }
+        panic!("no pack holds it");
+    }
 }
 
 #[test]
-fn an_empty_directory_has_no_checkpoint() {
-    assert_eq!(open().1.load_newest(), None);
+fn a_saved_state_comes_back_after_a_restart_and_two_checkpoints_are_kept() {
+    let (mut place, first) = (Place::new(), state());
+    assert!(place.newest().0.is_none());
+    let (second, third) = (next(&first, &[1]), next(&next(&first, &[1]), &[2]));
+    for state in [&first, &second, &third] {
+        place.save(state);
+    }
+    place.1.certify(third.height, b"certificate").unwrap();
+    let place = place.reopened();
+    let again = place.newest().0.unwrap();
+    assert_eq!((again.root(), again.height), (third.root(), third.height));
+    assert_eq!(again.encode(), third.encode());
+    assert_eq!(place.1.certificate(third.height).unwrap(), b"certificate");
+    assert_eq!(place.1.certificate(second.height), None);
+    let heights: Vec<Height> = place.1.manifests().unwrap().iter().map(|manifest| manifest.height).collect();
+    assert_eq!(heights, [third.height, second.height]);
 }
 
 #[test]
-fn the_newest_checkpoint_is_loaded_and_two_are_kept() {
-    let (_directory, store) = saved(&[9, 10, 1_000]);
-    assert_eq!(store.load_newest(), Some((Height(1_000), [1_000u64 as u8; 32], b"state 1000".to_vec())));
-    assert_eq!(sorted_names(&store), ["checkpoint-10", "checkpoint-1000"]);
+fn a_checkpoint_costs_what_changed_since_the_one_before() {
+    let (mut place, first) = (Place::new(), state());
+    let whole = place.save(&first);
+    assert!(whole.bytes > PAGES * PAGE_BYTES as u64);
+    let nothing = place.save(&next(&first, &[]));
+    assert!(nothing.bytes < 20_000, "{} bytes", nothing.bytes);
+    let ten: Vec<u64> = (0..10).map(|page| page * 50).collect();
+    let ten = place.save(&next(&first, &ten));
+    assert!(ten.objects < 40 && ten.bytes < 10 * PAGE_BYTES as u64 + 30_000, "{ten:?}");
 }
 
 #[test]
-fn checkpoints_survive_a_restart() {
-    let (directory, store) = saved(&[1, 2]);
-    drop(store);
-    let store = FileCheckpoints::open(directory.path().join("checkpoints")).unwrap();
-    assert_eq!(store.load_newest().unwrap().0, Height(2));
+fn a_torn_or_flipped_manifest_is_set_aside_and_the_older_one_serves() {
+    let first = state();
+    let second = next(&first, &[1]);
+    let mut place = Place::new();
+    place.save(&first);
+    place.save(&second);
+    let whole = fs::read(place.path("checkpoint-2")).unwrap();
+    for at in 0..whole.len() as u64 {
+        for torn in [false, true] {
+            fs::write(place.path("checkpoint-2"), &whole).unwrap();
+            let file = fs::File::options().read(true).write(true).open(place.path("checkpoint-2")).unwrap();
+            if torn {
+                file.set_len(at).unwrap();
+            } else {
+                let mut byte = [0];
+                file.read_exact_at(&mut byte, at).unwrap();
+                file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+            }
+            assert_eq!(place.newest().0.unwrap().root(), first.root(), "at {at}");
+            assert!(place.path("checkpoint-2.corrupt").exists() && !place.path("checkpoint-2").exists());
+        }
+    }
 }
 
 #[test]
-fn an_empty_state_is_a_state() {
-    let (_directory, store) = open();
-    store.try_save(Height(0), [0; 32], &[]).unwrap();
-    assert_eq!(store.load_newest(), Some((Height(0), [0; 32], Vec::new())));
-}
-
-#[test]
-fn a_torn_checkpoint_is_set_aside_and_the_older_one_serves_wherever_it_was_torn() {
-    let length = {
-        let (_directory, store) = saved(&[1]);
-        fs::metadata(store.path(Height(1))).unwrap().len()
+fn a_damaged_object_is_found_and_only_what_needs_it_is_lost() {
+    let (mut place, first) = (Place::new(), state());
+    let second = next(&first, &[5]);
+    place.save(&first);
+    place.save(&second);
+    let page = |state: &State| {
+        let code = state.canister(&canister_id(0x100)).unwrap().code.clone().unwrap();
+        code.heap.pages.get(5).unwrap().to_vec()
     };
-    for kept in 0..length {
-        let (_directory, store) = saved(&[1, 2]);
-        fs::File::options().write(true).open(store.path(Height(2))).unwrap().set_len(kept).unwrap();
-        assert_eq!(store.load_newest().unwrap().2, b"state 1", "torn after {kept} bytes");
-        assert_eq!(sorted_names(&store), ["checkpoint-1", "checkpoint-2.corrupt"]);
+    place.flip(&page(&second));
+    let mut place = place.reopened();
+    let (found, damaged) = place.newest();
+    assert_eq!(found.unwrap().root(), first.root());
+    assert!(matches!(damaged[..], [EncodingError::Object(_)]));
+    // Nothing below a node that is kept would be looked at otherwise.
+    place.save(&second);
+    assert_eq!(place.reopened().newest().0.unwrap().root(), second.root());
+}
+
+#[test]
+fn an_object_of_both_checkpoints_that_is_damaged_leaves_none_until_it_is_put_again() {
+    let (mut place, first) = (Place::new(), state());
+    place.save(&first);
+    place.save(&next(&first, &[5]));
+    let code = first.canister(&canister_id(0x100)).unwrap().code.clone().unwrap();
+    place.flip(&code.heap.pages.get(99).unwrap()[..]);
+    let mut place = place.reopened();
+    assert_eq!(place.newest().1.len(), 2);
+    assert!(place.newest().0.is_none() && !place.1.is_complete());
+    place.save(&first);
+    assert!(place.1.is_complete());
+    assert_eq!(place.newest().0.unwrap().root(), first.root());
+}
+
+#[test]
+fn what_a_crash_left_unfinished_is_removed_and_what_was_torn_is_noticed() {
+    let (mut place, first) = (Place::new(), state());
+    place.save(&first);
+    fs::write(place.path("objects/pack-99.unfinished"), b"half").unwrap();
+    fs::write(place.path("checkpoint-9.unfinished"), b"half").unwrap();
+    let place = place.reopened();
+    assert!(!place.path("objects/pack-99.unfinished").exists() && !place.path("checkpoint-9.unfinished").exists());
+    assert_eq!(place.newest().0.unwrap().root(), first.root());
+    let pack = place.path("objects/pack-0");
+    let length = fs::metadata(&pack).unwrap().len();
+    fs::File::options().write(true).open(&pack).unwrap().set_len(length - 10).unwrap();
+    let mut place = place.reopened();
+    assert!(!place.1.is_complete() && place.newest().0.is_none());
+    place.save(&first);
+    assert_eq!(place.newest().0.unwrap().root(), first.root());
+}
+
+#[test]
+fn room_is_given_back_and_the_disk_stays_bounded() {
+    let (mut place, mut state) = (Place::new(), state());
+    let whole = place.save(&state).bytes;
+    for round in 0..60u64 {
+        let pages: Vec<u64> = (0..200).map(|page| (page * 7 + round * 13) % PAGES).collect();
+        state = next(&state, &pages);
+        place.save(&state);
+        // Two checkpoints are alive, as many bytes may be dead, and one pack more while copying.
+        assert!(place.1.bytes() < 4 * whole + (3 << 20), "{} after {round}", place.1.bytes());
     }
+    let place = place.reopened();
+    assert_eq!(place.newest().0.unwrap().root(), state.root());
+    assert!(fs::read_dir(place.path("objects")).unwrap().count() < 70);
 }
 
 #[test]
-fn a_flipped_bit_anywhere_is_found() {
-    let bytes = {
-        let (_directory, store) = saved(&[1, 2]);
-        fs::read(store.path(Height(2))).unwrap()
-    };
-    for (position, byte) in bytes.iter().enumerate() {
-        let (_directory, store) = saved(&[1, 2]);
-        let file = fs::File::options().write(true).open(store.path(Height(2))).unwrap();
-        file.write_all_at(&[byte ^ 1], position as u64).unwrap();
-        assert_eq!(store.load_newest().unwrap().0, Height(1), "bit flipped at {position}");
-    }
+fn a_failed_write_leaves_the_older_checkpoint_and_the_next_one_works() {
+    let (mut place, first) = (Place::new(), state());
+    place.save(&first);
+    let (objects, away) = (place.path("objects"), place.path("away"));
+    fs::rename(&objects, &away).unwrap();
+    let second = next(&first, &[3]);
+    let failed = checkpoint::save(&place.1, &second, &mut place.2);
+    assert!(matches!(failed, Err(StorageFailure::Failed(_))), "{failed:?}");
+    fs::rename(&away, &objects).unwrap();
+    assert_eq!(place.1.manifests().unwrap()[0].height, first.height);
+    place.save(&second);
+    assert_eq!(place.reopened().newest().0.unwrap().root(), second.root());
 }
 
 #[test]
-fn trailing_bytes_make_a_checkpoint_invalid() {
-    let (_directory, store) = saved(&[1, 2]);
-    let file = fs::File::options().write(true).open(store.path(Height(2))).unwrap();
-    let length = file.metadata().unwrap().len();
-    file.write_all_at(b"x", length).unwrap();
-    assert_eq!(store.load_newest().unwrap().0, Height(1));
-}
-
-#[test]
-fn another_release_s_checkpoint_is_refused_and_left_alone() {
-    let (_directory, store) = saved(&[1, 2]);
-    let file = fs::File::options().write(true).open(store.path(Height(2))).unwrap();
-    file.write_all_at(&[9], 8).unwrap();
-    // Its digest covers its version, so that of another release is another one.
-    file.write_all_at(&[7; 32], 60).unwrap();
-    assert!(matches!(store.try_load_newest(), Err(StoreError::OtherVersion { expected: 1, .. })));
-    assert!(matches!(FileCheckpoints::open(&store.directory), Err(StoreError::OtherVersion { expected: 1, .. })));
-    assert_eq!(sorted_names(&store), ["checkpoint-1", "checkpoint-2"]);
-}
-
-#[test]
-fn a_checkpoint_under_another_height_s_name_is_set_aside() {
-    let (_directory, store) = saved(&[1]);
-    fs::copy(store.path(Height(1)), store.path(Height(7))).unwrap();
-    assert_eq!(store.load_newest().unwrap().0, Height(1));
-}
-
-#[test]
-fn when_all_are_damaged_there_is_none_and_the_next_one_can_be_saved() {
-    let (_directory, store) = saved(&[1, 2]);
-    for height in [1, 2] {
-        fs::write(store.path(Height(height)), b"garbage").unwrap();
-    }
-    assert_eq!(store.load_newest(), None);
-    store.try_save(Height(3), [3; 32], b"state 3").unwrap();
-    assert_eq!(store.load_newest().unwrap().0, Height(3));
-}
-
-#[test]
-fn damaged_files_do_not_pile_up() {
-    let (_directory, store) = open();
-    for height in 1..10 {
-        fs::write(store.path(Height(height)), b"garbage").unwrap();
-    }
-    assert_eq!(store.load_newest(), None);
-    assert_eq!(sorted_names(&store).len(), CORRUPT_KEPT);
-}
-
-#[test]
-fn an_unfinished_file_is_removed_at_the_next_start_and_strangers_are_left_alone() {
-    let (directory, store) = saved(&[1]);
-    let place = directory.path().join("checkpoints");
-    fs::write(place.join("checkpoint-2.unfinished"), b"half").unwrap();
-    for stranger in ["notes.txt", "checkpoint-02", "checkpoint-x", "checkpoint-+3"] {
-        fs::write(place.join(stranger), b"mine").unwrap();
-    }
-    drop(store);
-    let store = FileCheckpoints::open(&place).unwrap();
-    assert_eq!(store.load_newest().unwrap().0, Height(1));
-    let expected = ["checkpoint-+3", "checkpoint-02", "checkpoint-1", "checkpoint-x", "notes.txt"];
-    assert_eq!(sorted_names(&store), expected);
-}
-
-#[test]
-fn a_quarantined_checkpoint_makes_way_for_the_older_one() {
-    let (_directory, store) = saved(&[1, 2]);
-    store.quarantine(Height(2)).unwrap();
-    assert_eq!(store.load_newest().unwrap().0, Height(1));
-    assert!(matches!(store.quarantine(Height(2)), Err(StoreError::File { action: "rename", .. })));
-}
-
-#[test]
-fn a_save_that_fails_leaves_the_older_ones_and_does_not_stop_the_replica() {
-    let (_directory, store) = saved(&[1]);
-    // A directory in the way of the rename fails for every user, root too.
-    fs::create_dir(store.path(Height(2))).unwrap();
-    assert!(store.try_save(Height(2), [2; 32], b"state 2").is_err());
-    store.save(Height(2), [2; 32], b"state 2");
-    fs::remove_dir(store.path(Height(2))).unwrap();
-    assert_eq!(sorted_names(&store), ["checkpoint-1"]);
-    assert_eq!(store.load_newest().unwrap().0, Height(1));
+fn a_checkpoint_of_another_release_is_refused() {
+    let mut place = Place::new();
+    place.save(&state());
+    let file = fs::File::options().write(true).open(place.path("checkpoint-1")).unwrap();
+    file.write_all_at(&7u32.to_le_bytes(), 8).unwrap();
+    // With this release's digest it is this release's, damaged.
+    assert!(place.newest().0.is_none());
+    fs::write(place.path("checkpoint-5"), [&b"MAINSCKP"[..], &1u32.to_le_bytes(), &[0; 99]].concat()).unwrap();
+    let opened = FileCheckpoints::open(place.path(""));
+    assert!(matches!(opened, Err(StoreError::OtherVersion { expected: 2, .. })));
 }
