@@ -12,6 +12,7 @@ mod install;
 pub(crate) mod lifecycle;
 mod methods;
 pub(crate) mod module;
+mod publisher;
 pub(crate) mod refusal;
 pub(crate) mod settings;
 mod snapshots;

@@ -85,6 +85,8 @@ struct CanisterSummary {
     id: String,
     status: &'static str,
     module_hash: Option<String>,
+    /// Who signed the module.
+    publisher: Option<String>,
     controllers: Vec<String>,
     cycles: String,
     memory_bytes: u64,
@@ -150,6 +152,7 @@ fn summary(view: &View, canister: &Canister) -> CanisterSummary {
             RunStatus::Stopped => "stopped",
         },
         module_hash: canister.code.as_ref().map(|code| hex::encode(code.module_hash)),
+        publisher: canister.code.as_ref().and_then(|code| code.publisher()).map(str::to_owned),
         controllers: canister.settings.controllers.iter().map(Principal::to_text).collect(),
         cycles: view.state.ledger.balance(&Account::Canister(canister.id)).to_string(),
         memory_bytes: canister.memory_bytes(),

@@ -8,7 +8,7 @@ use crate::{
 use mains_consensus::ChainKey;
 use mains_crypto::NodeKey;
 use mains_gateway::Sibling;
-use mains_state::{Genesis, GenesisNode, NetworkKind, genesis::ChainKeyOrigin};
+use mains_state::{Genesis, GenesisNode, NetworkKind, RequiredSignature, genesis::ChainKeyOrigin};
 use mains_types::{Cycles, Principal, UnixNanos};
 use rand::TryRng;
 use std::{
@@ -27,6 +27,8 @@ pub struct TestnetOptions {
     pub addresses: Vec<Addresses>,
     /// Cycles of the anonymous principal and of these, each.
     pub funded: Vec<Principal>,
+    /// Whose modules are installed.
+    pub require_publisher_signature: RequiredSignature,
 }
 
 /// Where a replica of a test network listens.
@@ -88,6 +90,7 @@ pub fn create_testnet(dir: &Path, options: &TestnetOptions) -> Result<TestnetFil
             .collect(),
         heartbeat_ms: HEARTBEAT_MS,
         leader_timeout_ms: LEADER_TIMEOUT_MS,
+        require_publisher_signature: options.require_publisher_signature.clone(),
     };
     let genesis = mains_wire::encode(&genesis);
     let mut files = TestnetFiles { nodes: Vec::new(), node_ids: Vec::new() };

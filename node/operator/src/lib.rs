@@ -14,4 +14,5 @@ pub use config::{Config, NodeConfig};
 pub use error::OperatorError;
 pub use files::NodeDir;
 pub use genesis::{Addresses, TestnetFiles, TestnetOptions, create_testnet, move_testnet};
+pub use mains_state::RequiredSignature;
 pub use node::run;

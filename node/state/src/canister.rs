@@ -16,6 +16,10 @@ use std::{
     sync::Arc,
 };
 
+/// Name of the public custom section that says who published a module, as the text of a principal. Made of a signature that
+/// was verified; no module can bring it.
+pub const PUBLISHER_SECTION: &str = "mains:publisher";
+
 /// Who may read a canister's logs (or status, where that is the setting).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LogVisibility {
@@ -158,6 +162,11 @@ impl Code {
     pub(crate) fn module_digest(&self) -> Digest32 {
         let module = *blake3::hash(&self.wasm).as_bytes();
         crate::state::digest_of(&(module, &self.sections, &self.exports))
+    }
+
+    /// Who signed the module, as the text of a principal; nobody if it is not signed.
+    pub fn publisher(&self) -> Option<&str> {
+        std::str::from_utf8(&self.sections.get(PUBLISHER_SECTION)?.content).ok()
     }
 
     /// Whether the module has an entry point of this name, e.g. `canister_inspect_message`.

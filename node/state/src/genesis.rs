@@ -2,6 +2,7 @@
 
 use mains_types::{Cycles, Principal, UnixNanos};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What a network is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,18 @@ pub enum ChainKeyOrigin {
     TrustedDealer,
     /// Distributed key generation among the replicas.
     DistributedKeyGeneration,
+}
+
+/// Whose modules are installed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RequiredSignature {
+    /// Anybody's, signed or not.
+    #[default]
+    Nobody,
+    /// Those that carry a valid signature, whoever it is of: everything that runs names its publisher.
+    Anybody,
+    /// Those that one of these publishers signed.
+    OneOf(BTreeSet<Principal>),
 }
 
 /// A member of the first committee.
@@ -55,6 +68,9 @@ pub struct Genesis {
     pub heartbeat_ms: u64,
     /// How long replicas wait for a leader, milliseconds; above `heartbeat_ms`.
     pub leader_timeout_ms: u64,
+    /// Whose modules are installed.
+    #[serde(default)]
+    pub require_publisher_signature: RequiredSignature,
 }
 
 /// Bytes of the chain key.
@@ -77,6 +93,9 @@ impl Genesis {
         }
         if self.heartbeat_ms == 0 || self.leader_timeout_ms <= self.heartbeat_ms {
             return Err("its leader timeout is not above its heartbeat".into());
+        }
+        if matches!(&self.require_publisher_signature, RequiredSignature::OneOf(publishers) if publishers.is_empty()) {
+            return Err("it lists no publisher, so that nothing could be installed".into());
         }
         match self.kind {
             NetworkKind::Test => Ok(()),
@@ -107,6 +126,7 @@ mod tests {
             accounts: Vec::new(),
             heartbeat_ms: 600,
             leader_timeout_ms: 1_200,
+            require_publisher_signature: Default::default(),
         }
     }
 
@@ -127,5 +147,13 @@ mod tests {
         assert!(Genesis { nodes: vec![node.clone(), node], ..genesis() }.check().is_err());
         assert!(Genesis { chain_key: vec![0; 95], ..genesis() }.check().is_err());
         assert!(Genesis { leader_timeout_ms: 600, ..genesis() }.check().is_err());
+    }
+
+    #[test]
+    fn a_network_where_nobody_may_publish_is_refused() {
+        let listing =
+            |publishers| Genesis { require_publisher_signature: RequiredSignature::OneOf(publishers), ..genesis() };
+        assert_eq!(listing(BTreeSet::from([Principal::anonymous()])).check(), Ok(()));
+        assert!(listing(BTreeSet::new()).check().is_err());
     }
 }

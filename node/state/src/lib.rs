@@ -21,10 +21,11 @@ pub mod tokens;
 
 pub use built_in::BuiltIn;
 pub use canister::{
-    Canister, Change, ChangeKind, Code, Exports, LogRecord, LogVisibility, RunStatus, Section, Settings,
+    Canister, Change, ChangeKind, Code, Exports, LogRecord, LogVisibility, PUBLISHER_SECTION, RunStatus, Section,
+    Settings,
 };
 pub use checkpoint::{CheckpointStore, StorageFailure};
-pub use genesis::{Genesis, GenesisNode, NetworkKind};
+pub use genesis::{Genesis, GenesisNode, NetworkKind, RequiredSignature};
 pub use ingress::{IngressEntry, IngressHistory, IngressStatus};
 pub use memory::{Heap, PAGE_BYTES, PageTree};
 pub use message::{CallContext, CallOrigin, Callback, Continuation, Hashed, Message, Response, SystemMessage, Task};

@@ -18,7 +18,7 @@ pub use encoding::{EncodingError, Manifest};
 pub use subnet::CANISTER_RANGES;
 
 use crate::{
-    Callback, Canister, Genesis, IngressHistory, IngressStatus, NetworkKind, RunStatus,
+    Callback, Canister, Genesis, IngressHistory, IngressStatus, NetworkKind, RequiredSignature, RunStatus,
     ingress::IngressEntry,
     message::{Hashed, SystemMessage},
     metrics::Metrics,
@@ -55,6 +55,8 @@ pub struct Subnet {
     pub nodes: OrdMap<NodeId, [u8; 32]>,
     /// Whether `provisional_*` methods exist and anonymous is pre-funded.
     pub is_test: bool,
+    /// Whose modules are installed.
+    pub require_publisher_signature: RequiredSignature,
 }
 
 impl Subnet {
@@ -67,6 +69,7 @@ impl Subnet {
             public_key_der,
             nodes: genesis.nodes.iter().map(|member| (node(&member.public_key), member.public_key)).collect(),
             is_test: genesis.kind == NetworkKind::Test,
+            require_publisher_signature: genesis.require_publisher_signature.clone(),
         }
     }
 }

@@ -31,7 +31,7 @@ pub use chain_key::{
 };
 pub use domain::{query_response_signable, signable};
 pub use error::AuthError;
-pub use module_signature::{ModuleSignatureError, PublisherKey, module_publisher, sign_module};
+pub use module_signature::{ModuleSignatureError, PublisherKey, module_publisher, publisher_id, sign_module};
 pub use node_key::{NodeKey, node_der, node_id, verify_node_signature};
 pub use request::{
     VerifiedCall, VerifiedQuery, VerifiedReadState, sign_call, verify_call, verify_call_at_block, verify_query,

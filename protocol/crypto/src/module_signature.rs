@@ -11,9 +11,9 @@
 //! Signed is `wasmsig`, version, content type, hash function and the hashes. Here the key id is the public key itself (32 bytes),
 //! so that the module says who published it; and there is one set with one hash and one signature.
 
-use crate::verify_node_signature;
+use crate::{node_der, verify_node_signature};
 use ed25519_dalek::{Signer, SigningKey};
-use mains_types::Digest32;
+use mains_types::{Digest32, Principal};
 use sha2::{Digest, Sha256};
 use std::ops::Range;
 
@@ -43,11 +43,17 @@ pub enum ModuleSignatureError {
     Invalid,
 }
 
-/// The module, signed; a signature that it had is replaced.
+/// How a publisher is called: the self-authenticating principal of its key, the same as of requests that it signs.
+pub fn publisher_id(key: &PublisherKey) -> Principal {
+    Principal::self_authenticating(node_der(key))
+}
+
+/// The module, signed by the Ed25519 key of a secret seed; a signature that it had is replaced.
 ///
 /// # Errors
 /// [`ModuleSignatureError::NoModule`].
-pub fn sign_module(module: &[u8], key: &SigningKey) -> Result<Vec<u8>, ModuleSignatureError> {
+pub fn sign_module(module: &[u8], seed: &[u8; 32]) -> Result<Vec<u8>, ModuleSignatureError> {
+    let key = SigningKey::from_bytes(seed);
     let content = match section(module)? {
         Some(section) => &module[section.end..],
         None => &module[HEADER.len()..],
@@ -171,27 +177,27 @@ mod tests {
     /// A module with one custom section.
     const MODULE: &[u8] = b"\0asm\x01\0\0\0\x00\x05\x04name";
 
-    fn key(seed: u8) -> SigningKey {
-        SigningKey::from_bytes(&[seed; 32])
+    fn key(seed: u8) -> PublisherKey {
+        SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes()
     }
 
     #[test]
     fn a_signed_module_names_its_publisher_and_an_unsigned_one_nobody() {
         assert_eq!(module_publisher(MODULE), Ok(None));
-        let signed = sign_module(MODULE, &key(1)).unwrap();
-        assert_eq!(module_publisher(&signed), Ok(Some(key(1).verifying_key().to_bytes())));
+        let signed = sign_module(MODULE, &[1; 32]).unwrap();
+        assert_eq!(module_publisher(&signed), Ok(Some(key(1))));
         assert!(signed.ends_with(&MODULE[8..]));
     }
 
     #[test]
     fn signing_again_replaces_the_signature() {
-        let twice = sign_module(&sign_module(MODULE, &key(1)).unwrap(), &key(2)).unwrap();
-        assert_eq!(twice, sign_module(MODULE, &key(2)).unwrap());
+        let twice = sign_module(&sign_module(MODULE, &[1; 32]).unwrap(), &[2; 32]).unwrap();
+        assert_eq!(twice, sign_module(MODULE, &[2; 32]).unwrap());
     }
 
     #[test]
     fn no_byte_of_a_signed_module_can_be_another() {
-        let signed = sign_module(MODULE, &key(1)).unwrap();
+        let signed = sign_module(MODULE, &[1; 32]).unwrap();
         let publisher = module_publisher(&signed);
         for at in 0..signed.len() {
             for bit in 0..8 {
@@ -208,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_is_no_module_cannot_be_signed() {
-        assert_eq!(sign_module(b"\x1f\x8b\x08", &key(1)), Err(ModuleSignatureError::NoModule));
+        assert_eq!(sign_module(b"\x1f\x8b\x08", &[1; 32]), Err(ModuleSignatureError::NoModule));
         assert_eq!(module_publisher(b""), Err(ModuleSignatureError::NoModule));
     }
 }

@@ -68,6 +68,9 @@ pub(crate) enum Command {
     /// Look after canisters.
     #[command(subcommand)]
     Canister(CanisterCommand),
+    /// Say who published a Wasm module, and see who did.
+    #[command(subcommand)]
+    Module(ModuleCommand),
     /// Show what a canister used and what it cost.
     Bill {
         /// The canister's name or id.
@@ -111,6 +114,12 @@ pub(crate) enum TestnetCommand {
         /// Return once it is up, and leave it running.
         #[arg(long)]
         detach: bool,
+        /// Let canisters run only modules that their publisher signed; see `mains module sign`.
+        #[arg(long)]
+        require_publisher_signature: bool,
+        /// A publisher whose modules may run; repeat it for more. Without any: every publisher.
+        #[arg(long, value_name = "PRINCIPAL", requires = "require_publisher_signature")]
+        publisher: Vec<String>,
     },
     /// Show every replica.
     Status(TestnetDir),
@@ -233,6 +242,32 @@ pub(crate) enum CanisterCommand {
     Stop {
         /// The canister's name or id.
         name: String,
+    },
+}
+
+const AFTER_MODULE_HELP: &str = "\
+The signature stands in the module itself (custom section `signature`, as wasmsign2 has it), and covers all the rest of it:
+sign last, before compressing. A canister shows its publisher as `mains canister status` and as metadata `mains:publisher`.";
+
+/// `mains module …`.
+#[derive(Subcommand)]
+#[command(after_help = AFTER_MODULE_HELP)]
+pub(crate) enum ModuleCommand {
+    /// Sign a module with the chosen identity; a signature that it has is replaced.
+    Sign {
+        /// The Wasm module, not compressed.
+        file: PathBuf,
+        /// Where the signed module goes. Default: in place of the file.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Check a module's signature; print its publisher and its hash. Fails if it is not signed.
+    Verify {
+        /// The Wasm module, gzipped or not.
+        file: PathBuf,
+        /// Fail also if it is another publisher.
+        #[arg(long, value_name = "PRINCIPAL")]
+        publisher: Option<String>,
     },
 }
 

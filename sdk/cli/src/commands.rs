@@ -5,6 +5,7 @@ mod call;
 mod canister;
 mod deploy;
 mod identity;
+mod module;
 pub(crate) mod node;
 mod testnet;
 mod verify;
@@ -29,6 +30,7 @@ pub(crate) async fn run(shared: Shared, command: Command) -> Result<()> {
         Command::Call(arguments) => call::update(&context?, arguments).await,
         Command::Query(arguments) => call::query(&context?, arguments).await,
         Command::Canister(command) => canister::run(&context?, command).await,
+        Command::Module(command) => module::run(&context?, command),
         Command::Bill { name } => bill::run(&context?, &name).await,
         // Works without a home: it reads one file and asks nobody.
         Command::Verify(arguments) => verify::run(arguments),

@@ -18,6 +18,13 @@ use std::{path::PathBuf, sync::Arc};
 /// Cycles that an empty account of a test network is given at a time.
 const TEST_FUNDS: Cycles = Cycles(1_000_000_000_000_000);
 
+/// The publisher that `text` names.
+pub(crate) fn publisher(text: &str) -> Result<Principal> {
+    Principal::from_text(text).ok().with_context(|| {
+        format!("`{text}` names no publisher: write its principal, as `mains identity list` and `mains module verify` show it")
+    })
+}
+
 /// What a command works with.
 pub(crate) struct Context {
     /// What was asked for on the command line.

@@ -24,8 +24,13 @@ const NODES: usize = 4;
 pub(crate) async fn run(context: Context, arguments: DemoArguments) -> Result<()> {
     let (dir, scratch) = directory(arguments.dir)?;
     let local_before = context.home.local();
-    let options =
-        Options { dir: dir.clone(), binary: context::binary()?, nodes: Some(NODES), api_port: arguments.port };
+    let options = Options {
+        dir: dir.clone(),
+        binary: context::binary()?,
+        nodes: Some(NODES),
+        api_port: arguments.port,
+        require_publisher_signature: None,
+    };
     let mut testnet = Testnet::create(&options)?;
     testnet.end_with_this_process();
     let mut stage = Stage::begin();

@@ -107,6 +107,47 @@ fn a_module_by_another_compiler_runs_and_keeps_its_heap_over_an_upgrade() {
 }
 
 #[test]
+fn a_network_that_asks_for_signatures_runs_signed_modules_and_names_their_publisher() {
+    let mains = Mains::new();
+    mains.succeed(&["identity", "new", "publisher"]);
+    mains.succeed(&["identity", "new", "other"]);
+    let principal = |name: &str| {
+        let listed = mains.json(&["identity", "list"]);
+        let found = listed.as_array().expect("a list").iter().find(|one| one["name"] == name).expect("it was made");
+        found["principal"].as_str().expect("text").to_owned()
+    };
+    let (module, rewritten) = (mains.path("counter.wasm"), mains.path("rewritten.wasm"));
+    fs::copy(counter("rust"), &module).expect("writable");
+    assert!(mains.fail(&["module", "verify", &module]).contains("is not signed"));
+
+    let publisher = principal("publisher");
+    let unsigned = fs::read(&module).expect("readable");
+    let signed = mains.json(&["module", "sign", &module, "--identity", "publisher"]);
+    assert_eq!(signed["publisher"], publisher.as_str());
+    assert_eq!(mains.json(&["module", "verify", &module, "--publisher", &publisher]), signed);
+    assert!(mains.fail(&["module", "verify", &module, "--publisher", &principal("other")]).contains(&publisher));
+    let mut bytes = fs::read(&module).expect("readable");
+    assert!(bytes.len() > unsigned.len() && bytes.ends_with(&unsigned[8..]), "the rest stays as it was");
+    *bytes.last_mut().expect("not empty") ^= 1;
+    fs::write(&rewritten, &bytes).expect("writable");
+    assert!(mains.fail(&["module", "verify", &rewritten]).contains("does not fit it"));
+    assert!(mains.fail(&["module", "sign", &module, "--identity", "anonymous"]).contains("mains identity new"));
+
+    mains.up_with(&["--nodes", "1", "--require-publisher-signature", "--publisher", &publisher]);
+    let refused = mains.fail(&["deploy", &counter("rust"), "--name", "counter", "-q"]);
+    assert!(refused.contains("require_publisher_signature") && refused.contains("it is not signed"), "{refused}");
+    let others = mains.path("others.wasm");
+    mains.succeed(&["module", "sign", &module, "--identity", "other", "--to", &others]);
+    assert!(mains.fail(&["deploy", &others, "--name", "counter", "-q"]).contains(&principal("other")));
+    mains.succeed(&["deploy", &module, "--name", "counter"]);
+    assert_eq!(mains.json(&["call", "counter", "inc"])["reply"], "(1 : nat)");
+    let status = mains.json(&["canister", "status", "counter"]);
+    assert_eq!((&status["publisher"], &status["module_hash"]), (&signed["publisher"], &signed["module_hash"]));
+    mains.succeed(&["testnet", "stop"]);
+    assert!(mains.fail(&["testnet", "up", "--require-publisher-signature"]).contains(&publisher));
+}
+
+#[test]
 fn requests_that_make_no_sense_are_answered_and_the_replica_lives_on() {
     let mains = Mains::new();
     mains.up();

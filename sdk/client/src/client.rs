@@ -227,9 +227,22 @@ impl Client {
     /// # Errors
     /// No certificate, or one that does not verify.
     pub async fn metadata(&self, canister: CanisterId, name: &str) -> Result<Option<Vec<u8>>, ClientError> {
+        self.certified(canister, &["metadata", name]).await
+    }
+
+    /// The certified SHA-256 of a canister's module; `None` if it has none.
+    ///
+    /// # Errors
+    /// No certificate, or one that does not verify.
+    pub async fn module_hash(&self, canister: CanisterId) -> Result<Option<Vec<u8>>, ClientError> {
+        self.certified(canister, &["module_hash"]).await
+    }
+
+    /// What the certified tree has below a canister.
+    async fn certified(&self, canister: CanisterId, below: &[&str]) -> Result<Option<Vec<u8>>, ClientError> {
         use ic_agent::{AgentError, lookup_value};
-        let path: Vec<Label<Vec<u8>>> =
-            vec!["canister".into(), canister.as_slice().to_vec().into(), "metadata".into(), name.into()];
+        let mut path: Vec<Label<Vec<u8>>> = vec!["canister".into(), canister.as_slice().to_vec().into()];
+        path.extend(below.iter().map(|label| Label::from(*label)));
         let certificate = self.agent.read_state_raw(vec![path.clone()], canister).await?;
         match lookup_value(&certificate, path) {
             Ok(value) => Ok(Some(value.to_vec())),

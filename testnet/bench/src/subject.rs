@@ -51,6 +51,7 @@ impl Subject {
             binary: std::env::current_exe()?,
             nodes: Some(4),
             api_port: Some(API_PORT),
+            require_publisher_signature: None,
         })?;
         for index in 0..4 {
             testnet.start(index)?;

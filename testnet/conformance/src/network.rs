@@ -265,6 +265,7 @@ fn create(dir: &Path, program: &Path, first_port: u16) -> Result<Testnet> {
             binary: program.to_owned(),
             nodes: Some(REPLICAS),
             api_port: Some(first_port + attempt * PORT_STEP),
+            require_publisher_signature: None,
         });
         match made {
             Err(LocalError::PortInUse { .. } | LocalError::NoPorts { .. }) => {}

@@ -52,6 +52,7 @@ impl Solo {
             nodes: 1,
             addresses: vec![Addresses { api: (Ipv4Addr::LOCALHOST, api_port).into(), p2p_port }],
             funded: Vec::new(),
+            require_publisher_signature: Default::default(),
         };
         let made = mains_operator::create_testnet(directory.path(), &options)?;
         Ok(Self { dir: NodeDir::new(&made.nodes[0]), _directory: directory, api_port, p2p_port })

@@ -112,6 +112,7 @@ fn a_leftover_test_network_is_not_overwritten() {
         binary: NODE.into(),
         nodes: None,
         api_port: Some(FIRST_PORT + 1_000),
+        require_publisher_signature: None,
     };
     mains_local::Testnet::create(&options).expect("the first one");
     let error = mains_local::Testnet::create(&options).err().expect("there is one already").to_string();

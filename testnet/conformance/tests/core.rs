@@ -41,6 +41,7 @@ impl Subnet {
             accounts: Vec::new(),
             heartbeat_ms: 500,
             leader_timeout_ms: 2_000,
+            require_publisher_signature: Default::default(),
         };
         let compiled = tempfile::tempdir().expect("a directory for compiled modules");
         Self { engine: engine(&compiled), compiled, state: Some(State::genesis(&genesis)), next_request: 0 }

@@ -141,5 +141,6 @@ fn subnet() -> Subnet {
         public_key_der: vec![1; 133],
         nodes: Default::default(),
         is_test: true,
+        require_publisher_signature: Default::default(),
     }
 }

@@ -7,6 +7,7 @@
 //! ```
 
 use crate::LocalError;
+use mains_operator::RequiredSignature;
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
@@ -25,6 +26,9 @@ pub struct TestnetFile {
     pub api_port: u16,
     /// Its replicas.
     pub replicas: Vec<ReplicaFile>,
+    /// Whose modules it installs.
+    #[serde(default)]
+    pub require_publisher_signature: RequiredSignature,
 }
 
 /// One replica, as kept between commands.
@@ -95,6 +99,18 @@ pub(crate) fn last_line(path: &Path) -> String {
     line.trim().chars().take(300).collect()
 }
 
+/// What of `required` a test network has, for people.
+pub(crate) fn described(required: &RequiredSignature) -> String {
+    match required {
+        RequiredSignature::Nobody => "no rule about who signs modules".into(),
+        RequiredSignature::Anybody => "the rule that modules are signed, by any publisher".into(),
+        RequiredSignature::OneOf(publishers) => {
+            let names: Vec<String> = publishers.iter().map(ToString::to_string).collect();
+            format!("the rule that modules are signed by one of {}", names.join(", "))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +122,12 @@ mod tests {
             dir: "node-0".into(),
             pid: Some(7),
         };
-        TestnetFile { network: "testnet".into(), api_port: 4950, replicas: vec![replica] }
+        TestnetFile {
+            network: "testnet".into(),
+            api_port: 4950,
+            replicas: vec![replica],
+            require_publisher_signature: RequiredSignature::Anybody,
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod testnet;
 
 pub use error::LocalError;
 pub use files::{ReplicaFile, TestnetFile};
+pub use mains_operator::RequiredSignature;
 pub use process::{end_with_parent, own_session};
 pub use status::ReplicaStatus;
 pub use testnet::{Options, Testnet};

@@ -7,7 +7,7 @@ use crate::{
     process::{self, Lifetime},
 };
 use futures::stream::{self, Stream, StreamExt as _};
-use mains_operator::{Addresses, TestnetOptions};
+use mains_operator::{Addresses, RequiredSignature, TestnetOptions};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -36,6 +36,8 @@ pub struct Options {
     pub nodes: Option<usize>,
     /// API port of the first replica; [`DEFAULT_API_PORT`] if nothing is asked for.
     pub api_port: Option<u16>,
+    /// Whose modules it installs; if nothing is asked for, everybody's, or what an earlier start has decided.
+    pub require_publisher_signature: Option<RequiredSignature>,
 }
 
 /// A test network and, for those that this process started, its processes.
@@ -60,11 +62,17 @@ impl Testnet {
         let api_port = options.api_port.unwrap_or(DEFAULT_API_PORT);
         let dir = absolute(&options.dir)?;
         files::make_empty(&dir)?;
-        Self::make(dir, &options.binary, ports::in_a_row(api_port, nodes)?)
+        let required = options.require_publisher_signature.clone().unwrap_or_default();
+        Self::make(dir, &options.binary, ports::in_a_row(api_port, nodes)?, required)
     }
 
     /// Writes the files of a new test network into an empty directory.
-    fn make(dir: PathBuf, binary: &Path, addresses: Vec<Addresses>) -> Result<Self, LocalError> {
+    fn make(
+        dir: PathBuf,
+        binary: &Path,
+        addresses: Vec<Addresses>,
+        required: RequiredSignature,
+    ) -> Result<Self, LocalError> {
         let network = "testnet".to_owned();
         let made = mains_operator::create_testnet(
             &dir,
@@ -73,6 +81,7 @@ impl Testnet {
                 nodes: addresses.len(),
                 addresses: addresses.clone(),
                 funded: Vec::new(),
+                require_publisher_signature: required.clone(),
             },
         )?;
         let replicas = made
@@ -83,7 +92,7 @@ impl Testnet {
             .map(|((dir, node_id), at)| ReplicaFile { node_id: node_id.to_text(), api: at.api_url(), dir, pid: None })
             .collect();
         let api_port = addresses.first().map_or(DEFAULT_API_PORT, |first| first.api.port());
-        let file = TestnetFile { network, api_port, replicas };
+        let file = TestnetFile { network, api_port, replicas, require_publisher_signature: required };
         file.write(&dir)?;
         Ok(Self { dir, binary: binary.to_owned(), file, lifetime: Lifetime::Own, children: BTreeMap::new() })
     }
@@ -99,7 +108,8 @@ impl Testnet {
         let mut testnet = match Self::open(&dir, binary) {
             Err(LocalError::Missing { .. }) => {
                 files::make_empty(&dir)?;
-                return Self::make(dir.clone(), binary, ports::around(gateway, &dir, DEFAULT_NODES)?);
+                let addresses = ports::around(gateway, &dir, DEFAULT_NODES)?;
+                return Self::make(dir.clone(), binary, addresses, RequiredSignature::default());
             }
             opened => opened?,
         };
@@ -154,6 +164,10 @@ impl Testnet {
         }
         if options.api_port.is_some_and(|port| port != testnet.file.api_port) {
             return different(format!("port {}", testnet.file.api_port));
+        }
+        let required = &testnet.file.require_publisher_signature;
+        if options.require_publisher_signature.as_ref().is_some_and(|asked| asked != required) {
+            return different(files::described(required));
         }
         ports::check_api(testnet.file.api_port, testnet.file.replicas.len())?;
         Ok(testnet)

@@ -75,6 +75,7 @@ impl Subnet {
             accounts: vec![(Principal::anonymous(), FUNDS), (funded, FUNDS)],
             heartbeat_ms: 600,
             leader_timeout_ms: 1_200,
+            require_publisher_signature: Default::default(),
         };
         let nodes: Vec<Node> = keys
             .into_iter()

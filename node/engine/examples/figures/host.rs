@@ -33,6 +33,7 @@ impl<'a> Alone<'a> {
             public_key_der: vec![1; 133],
             nodes: Default::default(),
             is_test: true,
+            require_publisher_signature: Default::default(),
         };
         let record = Canister::new(id, Settings::default(), UnixNanos(1));
         let code = Code::new(Arc::new(wasm.into()), [0; 32], heap, Default::default(), Default::default());

@@ -41,6 +41,7 @@ impl Subnet {
             accounts: vec![],
             heartbeat_ms: 500,
             leader_timeout_ms: 2_000,
+            require_publisher_signature: Default::default(),
         };
         let engine = WasmtimeEngine::new(None)?;
         Ok(Self { engine, state: Some(State::genesis(&genesis)), next_request: 0 })

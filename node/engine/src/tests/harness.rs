@@ -117,6 +117,7 @@ impl<'a> Canister<'a> {
             public_key_der: vec![1; 133],
             nodes: Default::default(),
             is_test: true,
+            require_publisher_signature: Default::default(),
         };
         let mut inputs = Inputs::new(mode, Arc::new(record), Arc::new(subnet), UnixNanos(1_000));
         inputs.argument = argument.to_vec().into();

@@ -173,6 +173,7 @@ fn subnet(canister: &Canister<'_>) -> (State, CanisterId) {
         accounts: Vec::new(),
         heartbeat_ms: 500,
         leader_timeout_ms: 2_000,
+        require_publisher_signature: Default::default(),
     });
     // `provisional_create_canister_with_cycles`; an empty record in Candid leaves everything to the defaults.
     let create = call(

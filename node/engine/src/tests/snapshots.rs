@@ -62,6 +62,7 @@ impl Subnet {
             accounts: Vec::new(),
             heartbeat_ms: 500,
             leader_timeout_ms: 2_000,
+            require_publisher_signature: Default::default(),
         });
         Self { state: Some(state), requests: 0 }
     }

@@ -1,7 +1,7 @@
 //! A state and a Wasm host small enough to see through, for the tests of built-in canisters.
 //!
 //! A "module" is a line of words. `init`, `pre`, `post`, `start`, `heartbeat` export that hook, `init!` one that traps; `eop`
-//! carries the section of orthogonal persistence, `invalid` is refused. Each hook writes its name to the log and to stable
+//! carries the section of orthogonal persistence, `forged` one that names a publisher, `invalid` is refused. Each hook writes its name to the log and to stable
 //! memory; the heap begins as the module's text.
 
 use crate::{
@@ -12,8 +12,8 @@ use crate::{
 use candid::CandidType;
 use mains_ledger::Account;
 use mains_state::{
-    CallOrigin, Genesis, GenesisNode, Heap, IngressEntry, IngressStatus, NetworkKind, PAGE_BYTES, State,
-    genesis::ChainKeyOrigin,
+    CallOrigin, Genesis, GenesisNode, Heap, IngressEntry, IngressStatus, NetworkKind, PAGE_BYTES, PUBLISHER_SECTION,
+    State, genesis::ChainKeyOrigin,
 };
 use mains_types::{CanisterId, Cycles, Principal, Reject, RequestId, UnixNanos, limits};
 use std::sync::Arc;
@@ -54,6 +54,9 @@ impl Engine for LineEngine {
                 "eop" => std::mem::replace(&mut info.orthogonal_persistence, true),
                 _ => false,
             };
+        }
+        if line.contains("forged") {
+            info.sections.insert(PUBLISHER_SECTION.into(), (SectionVisibility::Public, b"aaaaa-aa".to_vec()));
         }
         info.sections.insert("text".into(), (SectionVisibility::Private, wasm.to_vec()));
         Ok(Arc::new(info))
@@ -118,6 +121,7 @@ impl Bench {
             accounts: vec![(alice(), Cycles(1_000 * CREDIT))],
             heartbeat_ms: 1_000,
             leader_timeout_ms: 2_000,
+            require_publisher_signature: Default::default(),
         });
         Self { state, random: Random::new([7; 32]), requests: 0, instructions_used: 0, kept_logs: Vec::new() }
     }

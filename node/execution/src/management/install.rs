@@ -1,6 +1,6 @@
 //! Installing, reinstalling and upgrading: all hooks run on a draft that takes the canister's place if they succeed.
 
-use super::{chunks, codec, lifecycle, module, refusal};
+use super::{chunks, codec, lifecycle, module, publisher, refusal};
 use crate::{
     calls::SystemCall,
     charges,
@@ -9,7 +9,7 @@ use crate::{
     traps,
 };
 use ic_management_canister_types as ic;
-use mains_state::{Canister, ChangeKind, Code, Exports, Heap, PageTree, Section};
+use mains_state::{Canister, ChangeKind, Code, Exports, Heap, PUBLISHER_SECTION, PageTree, Section};
 use mains_types::{CanisterId, Cycles, Digest32, Principal, Reject};
 use std::sync::Arc;
 
@@ -39,6 +39,8 @@ pub(super) struct Module {
     wasm: Arc<serde_bytes::ByteBuf>,
     hash: Digest32,
     pub(super) info: Arc<ModuleInfo>,
+    /// Who signed it.
+    publisher: Option<Principal>,
 }
 
 fn install(
@@ -75,17 +77,23 @@ fn install(
     Ok(codec::encode_nothing())
 }
 
-/// Unpacks a module, has the engine check and compile it, and counts the compilation.
+/// Unpacks a module, sees who published it, has the engine check and compile it, and counts the compilation.
 pub(super) fn accept_module(call: &mut SystemCall<'_>, uploaded: &[u8]) -> Result<Module, Reject> {
     let hash = module::hash(uploaded);
     // Charged before the work is done, so that what fails costs the same.
     charge_inspection(call, uploaded.len());
     let wasm = module::unpack(uploaded)?.into_owned();
     charge_inspection(call, wasm.len());
+    let publisher = publisher::of(&call.state.subnet, &wasm)?;
     let info = call.engine.inspect(&wasm).map_err(refusal::invalid_module)?;
+    if info.sections.contains_key(PUBLISHER_SECTION) {
+        return Err(refusal::invalid_module(format!(
+            "it has a custom section \"{PUBLISHER_SECTION}\", which only a signature makes"
+        )));
+    }
     call.compiled = call.compiled.saturating_add(info.compile_instructions);
     let info = call.engine.module(&wasm).map_err(refusal::invalid_module)?;
-    Ok(Module { wasm: Arc::new(wasm.into()), hash, info })
+    Ok(Module { wasm: Arc::new(wasm.into()), hash, info, publisher })
 }
 
 fn charge_inspection(call: &mut SystemCall<'_>, bytes: usize) {
@@ -179,7 +187,11 @@ pub(super) fn code(module: &Module, heap: Heap, stable: PageTree, stable_pages: 
         composite_queries: module.info.composite_queries.clone(),
         hooks: module.info.hooks.clone(),
     };
-    let sections = module.info.sections.iter().map(section).collect();
+    let published = module.publisher.map(|publisher| {
+        let content = Arc::new(publisher.to_text().into_bytes().into());
+        (PUBLISHER_SECTION.to_owned(), Section { is_public: true, content })
+    });
+    let sections = module.info.sections.iter().map(section).chain(published).collect();
     let mut code = Code::new(module.wasm.clone(), module.hash, heap, sections, exports);
     (code.stable, code.stable_pages) = (stable, stable_pages);
     code

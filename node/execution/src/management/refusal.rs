@@ -73,6 +73,14 @@ pub(crate) fn invalid_module(rule: impl std::fmt::Display) -> Reject {
     Reject::new(RejectCode::CanisterError, ErrorCode::CanisterInvalidModule, message)
 }
 
+/// The subnet installs only what its publisher signed.
+pub(crate) fn not_published(why: &str) -> Reject {
+    let message = format!(
+        "This subnet installs only modules that their publisher signed (require_publisher_signature), and not this one: {why}; sign it with `mains module sign`."
+    );
+    Reject::new(RejectCode::CanisterError, ErrorCode::CanisterInvalidModule, message)
+}
+
 /// The canister must be stopped first.
 pub(crate) fn not_stopped(id: &CanisterId) -> Reject {
     let message = format!("Canister {id} must be stopped before it is deleted.");

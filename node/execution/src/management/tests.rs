@@ -1,6 +1,7 @@
 //! The management canister from outside: candid in, candid out.
 
 mod offered;
+mod publishers;
 
 use super::bench::{Bench, CREDIT, LineEngine, alice, bob, codec, decode, reply};
 use super::{ingress_target, inspect, query_target};

@@ -24,6 +24,7 @@ fn inputs(mode: Mode) -> Inputs {
         public_key_der: vec![1; 133],
         nodes: Default::default(),
         is_test: true,
+        require_publisher_signature: Default::default(),
     };
     let mut inputs = Inputs::new(mode, Arc::new(canister()), Arc::new(subnet), UnixNanos(1_000));
     inputs.argument = Arc::new(b"argument".to_vec());

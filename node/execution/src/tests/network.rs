@@ -28,6 +28,7 @@ pub(super) fn genesis() -> Genesis {
         accounts: vec![(user(9), Cycles(100 * CREDIT))],
         heartbeat_ms: 500,
         leader_timeout_ms: 2_000,
+        require_publisher_signature: Default::default(),
     }
 }
 

@@ -21,6 +21,7 @@ fn genesis() -> Genesis {
         accounts: vec![(Principal::anonymous(), Cycles(1_000_000))],
         heartbeat_ms: 500,
         leader_timeout_ms: 2_000,
+        require_publisher_signature: Default::default(),
     }
 }
 

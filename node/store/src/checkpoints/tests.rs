@@ -22,6 +22,7 @@ fn state() -> State {
         accounts: Vec::new(),
         heartbeat_ms: 100,
         leader_timeout_ms: 200,
+        require_publisher_signature: Default::default(),
     });
     let mut canister = Canister::new(canister_id(0x100), Settings::default(), state.time);
     let mut heap = Heap { bytes: PAGES * PAGE_BYTES as u64, ..Heap::default() };

@@ -11,12 +11,17 @@ use mains_client::{Client, management};
 use mains_types::CanisterId;
 use serde::Serialize;
 
+/// The public section that says who signed the module.
+const PUBLISHER: &str = "mains:publisher";
+
 #[derive(Serialize)]
 struct Status {
     id: String,
     status: String,
     version: u64,
     module_hash: Option<String>,
+    /// Who signed the module, certified.
+    publisher: Option<String>,
     controllers: Vec<String>,
     cycles: String,
     idle_cycles_per_day: String,
@@ -51,12 +56,14 @@ pub(crate) async fn run(context: &Context, command: CanisterCommand) -> Result<(
 
 async fn status(client: &Client, canister: CanisterId) -> Result<Status> {
     let found = client.canister_status(canister).await?;
+    let published = client.metadata(canister, PUBLISHER).await?;
     let number = |number: &candid::Nat| management::cycles(number).to_string();
     Ok(Status {
         id: canister.to_text(),
         status: format!("{:?}", found.status).to_lowercase(),
         version: found.version,
         module_hash: found.module_hash.map(hex::encode),
+        publisher: published.and_then(|text| String::from_utf8(text).ok()),
         controllers: found.settings.controllers.iter().map(|controller| controller.to_text()).collect(),
         cycles: number(&found.cycles),
         idle_cycles_per_day: number(&found.idle_cycles_burned_per_day),
@@ -77,6 +84,9 @@ fn print(context: &Context, status: &Status) {
         row("version", status.version.to_string()),
         row("module", status.module_hash.clone().unwrap_or_else(|| "none".into())),
     ];
+    if status.module_hash.is_some() {
+        rows.push(row("publisher", status.publisher.clone().unwrap_or_else(|| "none, it is not signed".into())));
+    }
     rows.extend(status.controllers.iter().map(|controller| row("controller", controller.clone())));
     rows.extend([
         row("cycles", terminal::group(&status.cycles)),

@@ -46,8 +46,14 @@ pub(crate) async fn run(context: &Context, arguments: DeployArguments) -> Result
 
     let client = context.connect().await?;
     let known = context.canister(&client, &name).ok();
+    // An earlier deployment may have made the canister and failed to install.
+    let is_empty = match known {
+        Some(canister) if arguments.mode.is_none() => client.module_hash(canister).await?.is_none(),
+        _ => false,
+    };
     let install = match (arguments.mode, known) {
         (None | Some(DeployMode::Install), None) | (Some(DeployMode::Install), Some(_)) => Install::Fresh,
+        (None, Some(_)) if is_empty => Install::Fresh,
         (None | Some(DeployMode::Upgrade), Some(_)) => Install::Upgrade { keep_heap: remarks.keeps_heap },
         (Some(DeployMode::Reinstall), Some(_)) => Install::Reinstall,
         (Some(_), None) => bail!("there is no canister `{name}` here yet: leave --mode away"),

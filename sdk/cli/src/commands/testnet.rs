@@ -6,12 +6,21 @@ use crate::{
     terminal::{self, Colour},
 };
 use anyhow::Result;
-use mains_local::{LocalError, Options, ReplicaStatus, Testnet};
+use mains_local::{LocalError, Options, ReplicaStatus, RequiredSignature, Testnet};
 use std::path::PathBuf;
 
 pub(crate) async fn run(context: Context, command: TestnetCommand) -> Result<()> {
     match command {
-        TestnetCommand::Up { nodes, dir, port, detach } => up(&context, nodes, dir, port, detach).await,
+        TestnetCommand::Up { nodes, dir, port, detach, require_publisher_signature, publisher } => {
+            let options = Options {
+                dir: dir.unwrap_or_else(|| context.home.testnet()),
+                binary: context::binary()?,
+                nodes,
+                api_port: port,
+                require_publisher_signature: required(require_publisher_signature, &publisher)?,
+            };
+            up(&context, &options, detach).await
+        }
         TestnetCommand::Status(dir) => {
             let testnet = open(&context, dir.dir)?;
             print(&context, &testnet.status().await);
@@ -43,15 +52,16 @@ pub(crate) async fn run(context: Context, command: TestnetCommand) -> Result<()>
     }
 }
 
-async fn up(
-    context: &Context,
-    nodes: Option<usize>,
-    dir: Option<PathBuf>,
-    api_port: Option<u16>,
-    detach: bool,
-) -> Result<()> {
-    let dir = dir.unwrap_or_else(|| context.home.testnet());
-    let mut testnet = Testnet::open_or_create(&Options { dir, binary: context::binary()?, nodes, api_port })?;
+/// Whose modules were asked for.
+fn required(is_asked: bool, publishers: &[String]) -> Result<Option<RequiredSignature>> {
+    if publishers.is_empty() {
+        return Ok(is_asked.then_some(RequiredSignature::Anybody));
+    }
+    Ok(Some(RequiredSignature::OneOf(publishers.iter().map(|text| context::publisher(text)).collect::<Result<_>>()?)))
+}
+
+async fn up(context: &Context, options: &Options, detach: bool) -> Result<()> {
+    let mut testnet = Testnet::open_or_create(options)?;
     if !detach {
         testnet.end_with_this_process();
     }

@@ -30,7 +30,13 @@ impl Mains {
 
     /// Starts a test network.
     pub(crate) fn up(&self) {
-        self.succeed(&["testnet", "up", "--detach", "--port", &self.port.to_string()]);
+        self.up_with(&[]);
+    }
+
+    /// Starts a test network with these options too.
+    pub(crate) fn up_with(&self, options: &[&str]) {
+        let port = self.port.to_string();
+        self.succeed(&[&["testnet", "up", "--detach", "--port", &port], options].concat());
     }
 
     /// Runs the demo with its files below `temporary`; answers what it printed.

@@ -33,6 +33,7 @@ static BEGUN: LazyLock<(State, Vec<Example>)> = LazyLock::new(|| {
         accounts: vec![(alice(), Cycles(1_000_000_000_000_000))],
         heartbeat_ms: 500,
         leader_timeout_ms: 2_000,
+        require_publisher_signature: Default::default(),
     };
     let state = State::genesis(&genesis);
     let create = ic::ProvisionalCreateCanisterWithCyclesArgs {

@@ -10,7 +10,9 @@ use crate::{
 use candid::{CandidType, Nat};
 use ic_management_canister_types as ic;
 use mains_ledger::Account;
+use mains_state::RequiredSignature;
 use mains_types::{CanisterId, Cycles, ErrorCode, Principal, RejectCode, limits};
+use std::sync::Arc;
 
 const MANAGEMENT: Principal = Principal::management_canister();
 
@@ -226,6 +228,21 @@ fn a_snapshot_is_read_in_pieces_and_uploaded_to_another_canister() {
     assert!(matches!(metadata(&mut bench, other, &upload).source, Some(ic::SnapshotSource::MetadataUpload(_))));
     let taken_is_fixed = data(id, &snapshot.id, ic::SnapshotDataOffset::WasmModule { offset: 0 }, b"x");
     bench.refused(alice(), "upload_canister_snapshot_data", &taken_is_fixed);
+}
+
+#[test]
+fn an_upload_is_no_way_around_signatures_that_the_subnet_asks_for() {
+    let mut bench = Bench::new();
+    let id = create(&mut bench, alice());
+    install(&mut bench, id, ic::CanisterInstallMode::Install, "init");
+    let snapshot = taken(&mut bench, id);
+    let args = upload_args(id, &metadata(&mut bench, id, &snapshot.id));
+    let upload = begin_upload(&mut bench, &args);
+    let kind = ic::SnapshotDataOffset::WasmModule { offset: 0 };
+    bench.manage(alice(), "upload_canister_snapshot_data", &data(id, &upload, kind, b"init"));
+    Arc::make_mut(&mut bench.state.subnet).require_publisher_signature = RequiredSignature::Anybody;
+    let reject = bench.refused(alice(), "load_canister_snapshot", &load(id, &upload));
+    assert!(reject.message.contains("require_publisher_signature"), "{reject:?}");
 }
 
 #[test]
