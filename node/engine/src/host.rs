@@ -5,6 +5,7 @@ use crate::{
     parked::Pause,
 };
 use mains_execution::{engine::Trap, system_api::SystemApi};
+use mains_types::limits::{HEAP_BYTES_MAX, MODULE_TABLE_ENTRIES_MAX};
 use wasmtime::{AsContextMut, Caller, Global, Linker, Memory, ResourceLimiter, Val};
 
 /// The data of a store.
@@ -26,18 +27,27 @@ pub(crate) struct Host {
     pub(crate) is_stopped: bool,
     /// The instance's memory, if it has one.
     pub(crate) memory: Option<Memory>,
-    /// Bytes that the memory may grow to; while nothing runs, as far as a slot goes.
+    /// Bytes beyond which growing the memory is a trap, if the run under way has such a limit.
     pub(crate) heap_limit_bytes: Option<u64>,
 }
 
 impl ResourceLimiter for Host {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let limit = self.heap_limit_bytes.unwrap_or(mains_types::limits::HEAP_BYTES_MAX);
-        Ok(desired as u64 <= limit.min(mains_types::limits::HEAP_BYTES_MAX))
+    fn memory_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let bytes = desired as u64;
+        if bytes > HEAP_BYTES_MAX || maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        match self.heap_limit_bytes {
+            Some(limit) if bytes > limit => {
+                self.trap = Some(Trap::HeapLimit { bytes, limit });
+                Err(wasmtime::Error::msg("stopped by the canister's limit of its heap"))
+            }
+            _ => Ok(true),
+        }
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired as u64 <= mains_types::limits::MODULE_TABLE_ENTRIES_MAX)
+        Ok(desired as u64 <= MODULE_TABLE_ENTRIES_MAX)
     }
 }
 

@@ -142,7 +142,7 @@ impl Live {
     ) -> (Ran, bool) {
         let limit = i64::try_from(instructions).unwrap_or(i64::MAX);
         let host = self.store.data_mut();
-        host.heap_limit_bytes = Some(api.heap_limit_bytes());
+        host.heap_limit_bytes = api.heap_limit_bytes();
         host.api = Some(api);
         host.trap = None;
         host.pause = pause;

@@ -115,6 +115,13 @@ pub(crate) fn burn(state: &mut State, id: &CanisterId, amount: Cycles) {
     }
 }
 
+/// Ends the account of a canister that is no more; what it held is burnt.
+pub(crate) fn close_account(state: &mut State, id: &CanisterId) {
+    let rest = state.ledger.canister_balance(id);
+    burn(state, id, rest);
+    state.ledger.close_canister(id, &Account::Commons).expect("any account is closed in favour of the commons");
+}
+
 /// Charges a canister for what it kept since it was last charged, in whole seconds. One that cannot pay loses its code.
 pub(crate) fn settle_storage(state: &mut State, id: &CanisterId) {
     let now = state.time;

@@ -121,6 +121,13 @@ pub enum Trap {
     Contract(String),
     /// Memory beyond the canister's limit was needed.
     OutOfMemory,
+    /// The heap would be larger than the canister's settings allow.
+    HeapLimit {
+        /// Bytes it would have.
+        bytes: u64,
+        /// The setting.
+        limit: u64,
+    },
     /// The function reference of a callback is not there or has another type.
     FunctionNotFound(u64),
 }

@@ -76,6 +76,7 @@ pub(crate) fn run_hook(
     }
     let effects = ran.api.into_effects();
     charges::burn(call.state, &draft.id, effects.burned);
+    draft.burned = draft.burned.saturating_add(effects.burned);
     if let Some(code) = &mut draft.code {
         code.heap = ran.heap;
         code.stable = effects.stable;

@@ -7,7 +7,7 @@ use mains_types::{Cycles, UnixNanos};
 /// Between two blocks that only heartbeats ask for: a canister that does little must not keep all replicas busy.
 pub const HEARTBEAT_NANOS: u64 = UnixNanos::SECOND / 5;
 
-/// From when on the state wants a block: something waits to be run, a timer or the deadline of a call is due, or a
+/// From when on the state wants a block: something waits to be run, a timer or the deadline of a call or a stop is due, or a
 /// canister that can pay has a heartbeat. A moment in the past means now; `None` that nothing is to come.
 pub fn due_at(state: &State) -> Option<UnixNanos> {
     if state.has_work() {
@@ -15,5 +15,5 @@ pub fn due_at(state: &State) -> Option<UnixNanos> {
     }
     let can_pay = |id| charges::require_liquid(state, &id, Cycles::ZERO).is_ok();
     let heartbeat = state.heartbeats().any(can_pay).then(|| state.time.saturating_add_nanos(HEARTBEAT_NANOS));
-    [heartbeat, state.next_timer(), state.next_deadline()].into_iter().flatten().min()
+    [heartbeat, state.next_timer(), state.next_deadline(), state.next_stop()].into_iter().flatten().min()
 }

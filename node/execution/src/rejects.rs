@@ -24,6 +24,12 @@ pub(crate) fn no_module(id: &CanisterId) -> Reject {
     Reject::new(RejectCode::CanisterError, ErrorCode::CanisterWasmModuleNotFound, text)
 }
 
+/// Open calls of the canister did not end in time; it goes on stopping.
+pub(crate) fn still_stopping(id: &CanisterId) -> Reject {
+    let message = format!("Stop canister request timed out: canister {id} still has open calls and goes on stopping.");
+    Reject::new(RejectCode::SysTransient, ErrorCode::StopCanisterRequestTimeout, message)
+}
+
 /// `kind` is `update`, `query` or `composite query`.
 pub(crate) fn no_method(id: &CanisterId, kind: &str, method: &str) -> Reject {
     let text = format!("Error from Canister {id}: Canister has no {kind} method '{method}'.");

@@ -59,8 +59,8 @@ pub(crate) fn stop_if_drained(state: &mut State, id: &CanisterId) {
     let Some(canister) = state.canister_mut(id) else { return };
     if let RunStatus::Stopping(waiting) = std::mem::replace(&mut canister.status, RunStatus::Stopped) {
         canister.version += 1;
-        for (origin, cycles) in waiting {
-            respond(state, &origin, Ok(EMPTY_REPLY.to_vec()), cycles);
+        for stop in waiting {
+            respond(state, &stop.origin, Ok(EMPTY_REPLY.to_vec()), stop.cycles);
         }
     }
 }
@@ -207,8 +207,13 @@ fn prepare(
     if is_foreign && cycles < least {
         return Err(rejects::too_few_cycles(id, cycles, least));
     }
-    let exports = &canister.code.as_ref().ok_or_else(|| rejects::no_module(id))?.exports;
+    let code = canister.code.as_ref().ok_or_else(|| rejects::no_module(id))?;
+    let exports = &code.exports;
     let (export, most) = if exports.updates.contains(method) {
+        let (bytes, limit) = (code.heap.bytes, canister.settings.wasm_memory_limit);
+        if limit != 0 && bytes > limit {
+            return Err(traps::reject(id, &Trap::HeapLimit { bytes, limit }));
+        }
         (format!("canister_update {method}"), limits::UPDATE_INSTRUCTIONS_MAX)
     } else if exports.queries.contains(method) {
         (format!("{QUERY_PREFIX}{method}"), limits::QUERY_INSTRUCTIONS_MAX)
@@ -387,6 +392,7 @@ fn commit(state: &mut State, id: &CanisterId, effects: Effects, context: u64) ->
     charges::burn(state, id, effects.burned);
     keep_log(state, id, effects.log, None);
     let canister = state.canister_mut(id).expect("has just run");
+    canister.burned = canister.burned.saturating_add(effects.burned);
     if let Some(data) = effects.certified_data {
         canister.certified_data = data;
     }

@@ -33,7 +33,7 @@ pub use inputs::{CallPrices, Inputs, Price};
 pub use mode::{Mode, Modes};
 
 use crate::engine::Trap;
-use mains_types::{Cycles, UnixNanos, limits};
+use mains_types::{Cycles, UnixNanos};
 use std::collections::VecDeque;
 
 /// Instructions of one call into the system interface, whatever it does: crossing into the host and back.
@@ -118,16 +118,13 @@ impl SystemApi {
         std::mem::take(&mut self.charge)
     }
 
-    /// Heap bytes that `memory.grow` may reach, from the canister's settings and the protocol's limit.
+    /// Heap bytes beyond which `memory.grow` traps: `wasm_memory_limit` of the canister's settings, if it holds here.
     ///
-    /// The setting does not hold where it would keep a canister from saving or answering: queries, `canister_pre_upgrade`,
-    /// callbacks.
-    pub fn heap_limit_bytes(&self) -> u64 {
+    /// It does not where it would keep a canister from saving or answering: queries, `canister_pre_upgrade`, callbacks, timers,
+    /// heartbeats.
+    pub fn heap_limit_bytes(&self) -> Option<u64> {
         let setting = self.inputs.canister.settings.wasm_memory_limit;
-        if setting == 0 || !Modes::HEAP_LIMITED.contains(self.inputs.mode) {
-            return limits::HEAP_BYTES_MAX;
-        }
-        setting.min(limits::HEAP_BYTES_MAX)
+        (setting != 0 && Modes::HEAP_LIMITED.contains(self.inputs.mode)).then_some(setting)
     }
 
     /// What a successful run did. The caller applies all of it or nothing.

@@ -1,6 +1,6 @@
-//! What begins with a block and not with a message: due timers, heartbeats, calls that have waited long enough.
+//! What begins with a block and not with a message: due timers, heartbeats, calls and stops that have waited long enough.
 
-use crate::{charges, rejects};
+use crate::{calls::respond, charges, rejects};
 use mains_state::{Message, Response, State, Task};
 use mains_types::{CanisterId, Cycles, limits};
 
@@ -9,6 +9,9 @@ pub(crate) fn begin(state: &mut State) {
     while let Some((caller, callback)) = state.take_overdue(state.time) {
         let result = Err(rejects::timed_out());
         state.enqueue(&caller, Message::Response(Response { callback, result, refund: Cycles::ZERO }));
+    }
+    for (id, stop) in state.take_overdue_stops(state.time) {
+        respond(state, &stop.origin, Err(rejects::still_stopping(&id)), stop.cycles);
     }
     for id in state.due_timers(state.time).take(limits::ROUND_MESSAGES_MAX).collect::<Vec<_>>() {
         if let Some(canister) = state.canister_mut(&id) {

@@ -37,6 +37,9 @@ fn sentence(trap: &Trap) -> String {
         Trap::Called(message) => format!("Canister called `ic0.trap` with message: '{message}'"),
         Trap::Contract(rule) => format!("Canister violated contract: {rule}"),
         Trap::OutOfMemory => "Canister cannot grow its memory any further".into(),
+        Trap::HeapLimit { bytes, limit } => format!(
+            "Canister exceeded its current Wasm memory limit of {limit} bytes: its heap would have {bytes} bytes; raise wasm_memory_limit in its settings"
+        ),
         Trap::FunctionNotFound(index) => {
             format!("Canister trapped: no callback function {index} of the right type in the table")
         }
@@ -49,6 +52,7 @@ fn error_code(trap: &Trap) -> ErrorCode {
         Trap::OutOfInstructions => ErrorCode::CanisterInstructionLimitExceeded,
         Trap::Contract(_) => ErrorCode::CanisterContractViolation,
         Trap::OutOfMemory => ErrorCode::CanisterOutOfMemory,
+        Trap::HeapLimit { .. } => ErrorCode::CanisterWasmMemoryLimitExceeded,
         Trap::FunctionNotFound(_) => ErrorCode::CanisterFunctionNotFound,
         Trap::StackOverflow
         | Trap::HeapOutOfBounds

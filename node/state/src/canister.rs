@@ -84,13 +84,24 @@ impl Default for Settings {
     }
 }
 
+/// A call of `stop_canister` that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Whose call it is.
+    pub origin: CallOrigin,
+    /// Cycles that came with it.
+    pub cycles: Cycles,
+    /// When it gives up.
+    pub until: UnixNanos,
+}
+
 /// Whether a canister takes messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunStatus {
     /// It does.
     Running,
-    /// It waits for its open calls; these callers wait for it to be stopped.
-    Stopping(Vec<(CallOrigin, Cycles)>),
+    /// It waits for its open calls; these callers wait for it to be stopped, in the order in which they asked.
+    Stopping(Vec<Stop>),
     /// It does not.
     Stopped,
 }
@@ -286,6 +297,8 @@ pub struct Canister {
     pub history: Arc<Vec<Change>>,
     /// Changes ever made.
     pub changes_count: u64,
+    /// Cycles that it burnt itself.
+    pub burned: Cycles,
     /// Until when its storage is paid.
     pub charged_until: UnixNanos,
     /// Its place in the order of canisters with messages to run; `None` while it has none or is paused.
@@ -322,6 +335,7 @@ impl Canister {
             next_log: 0,
             history: Arc::default(),
             changes_count: 0,
+            burned: Cycles::ZERO,
             charged_until: now,
             turn: None,
             paused: None,

@@ -22,7 +22,7 @@ pub mod tokens;
 pub use built_in::BuiltIn;
 pub use canister::{
     Canister, Change, ChangeKind, Code, Exports, LogRecord, LogVisibility, PUBLISHER_SECTION, RunStatus, Section,
-    Settings,
+    Settings, Stop,
 };
 pub use checkpoint::{CheckpointStore, StorageFailure};
 pub use genesis::{Genesis, GenesisNode, NetworkKind, RequiredSignature};

@@ -18,7 +18,7 @@ pub use encoding::{EncodingError, Manifest};
 pub use subnet::CANISTER_RANGES;
 
 use crate::{
-    Callback, Canister, Genesis, IngressHistory, IngressStatus, NetworkKind, RequiredSignature, RunStatus,
+    Callback, Canister, Genesis, IngressHistory, IngressStatus, NetworkKind, RequiredSignature, RunStatus, Stop,
     ingress::IngressEntry,
     message::{Hashed, SystemMessage},
     metrics::Metrics,
@@ -119,6 +119,9 @@ pub struct State {
     /// Canisters with a timer, by due time, as of the last seal.
     #[serde(skip)]
     timers: OrdSet<(UnixNanos, CanisterId)>,
+    /// Canisters that somebody waits for to be stopped, by when the first of them gives up, as of the last seal.
+    #[serde(skip)]
+    stops: OrdSet<(UnixNanos, CanisterId)>,
     /// Canisters that export a heartbeat and run, as of the last seal.
     #[serde(skip)]
     heartbeats: OrdSet<CanisterId>,
@@ -142,6 +145,8 @@ pub struct State {
 struct Indexed {
     /// Its timer, only while it runs and has code.
     timer: Option<UnixNanos>,
+    /// When the first who waits for it to be stopped gives up.
+    stop: Option<UnixNanos>,
     /// Whether it has heartbeats, likewise.
     has_heartbeat: bool,
     /// Bytes of its storage.
@@ -185,6 +190,7 @@ impl State {
             ready: OrdSet::new(),
             paused: OrdSet::new(),
             timers: OrdSet::new(),
+            stops: OrdSet::new(),
             heartbeats: OrdSet::new(),
             tree: mains_tree::Tree::new(),
             dirty: Dirty::default(),
@@ -324,6 +330,24 @@ impl State {
         Some((id, number))
     }
 
+    /// The calls of `stop_canister` that have waited until `now`, with their canisters; they are taken away.
+    pub fn take_overdue_stops(&mut self, now: UnixNanos) -> Vec<(CanisterId, Stop)> {
+        let due: Vec<_> = self.stops.iter().take_while(|(until, _)| *until <= now).map(|(_, id)| *id).collect();
+        let mut overdue = Vec::new();
+        for id in due {
+            if let Some(RunStatus::Stopping(waiting)) = self.canister_mut(&id).map(|canister| &mut canister.status) {
+                let count = waiting.iter().take_while(|stop| stop.until <= now).count();
+                overdue.extend(waiting.drain(..count).map(|stop| (id, stop)));
+            }
+        }
+        overdue
+    }
+
+    /// When the next call of `stop_canister` gives up, as of the last seal.
+    pub fn next_stop(&self) -> Option<UnixNanos> {
+        self.stops.get_min().map(|(until, _)| *until)
+    }
+
     /// Canisters whose timer was due at `now` when the last block ended, earliest first.
     pub fn due_timers(&self, now: UnixNanos) -> impl Iterator<Item = CanisterId> {
         self.timers.iter().take_while(move |(due, _)| *due <= now).map(|(_, id)| *id)
@@ -366,12 +390,18 @@ impl State {
         if let Some(timer) = before.timer {
             self.timers.remove(&(timer, *id));
         }
+        if let Some(stop) = before.stop {
+            self.stops.remove(&(stop, *id));
+        }
         if before.has_heartbeat {
             self.heartbeats.remove(id);
         }
         let now = self.canister(id).map(indexed_as).unwrap_or_default();
         if let Some(timer) = now.timer {
             self.timers.insert((timer, *id));
+        }
+        if let Some(stop) = now.stop {
+            self.stops.insert((stop, *id));
         }
         if now.has_heartbeat {
             self.heartbeats.insert(*id);
@@ -382,11 +412,14 @@ impl State {
 
 /// What the indexes should know about a canister. One that is paused has neither timer nor heartbeat.
 fn indexed_as(canister: &Canister) -> Indexed {
-    let bytes = canister.memory_bytes();
+    let mut indexed = Indexed { bytes: canister.memory_bytes(), ..Indexed::default() };
     match (&canister.code, &canister.status, &canister.paused) {
         (Some(code), RunStatus::Running, None) => {
-            Indexed { timer: canister.global_timer, has_heartbeat: code.has_hook("canister_heartbeat"), bytes }
+            indexed.timer = canister.global_timer;
+            indexed.has_heartbeat = code.has_hook("canister_heartbeat");
         }
-        _ => Indexed { bytes, ..Indexed::default() },
+        (_, RunStatus::Stopping(waiting), _) => indexed.stop = waiting.first().map(|stop| stop.until),
+        _ => {}
     }
+    indexed
 }

@@ -56,6 +56,8 @@ pub const READ_STATE_LABELS_MAX: usize = 127;
 /// Bytes of a method name.
 pub const METHOD_NAME_BYTES_MAX: usize = 20_000;
 
+/// How long a call of `stop_canister` waits for open calls to end: as on the Internet Computer.
+pub const STOP_CANISTER_NANOS_MAX: u64 = 5 * 60 * 1_000_000_000;
 /// Instructions of one update, callback, timer or heartbeat: as on the Internet Computer, about 20 s of work here.
 pub const UPDATE_INSTRUCTIONS_MAX: u64 = 40_000_000_000;
 /// Instructions of one message in one round (about 0.5 s); what needs more goes on in the next, so that a block stays short.

@@ -44,8 +44,8 @@ pub enum ErrorCode {
     SubnetOversubscribed = 101,
     /// A queue of the canister is full.
     CanisterQueueFull = 203,
-    /// The request id was seen before.
-    DuplicateRequest = 206,
+    /// The canister did not stop in time.
+    StopCanisterRequestTimeout = 206,
     /// The canister is out of cycles.
     CanisterOutOfCycles = 207,
     /// The canister does not exist.
@@ -84,6 +84,8 @@ pub enum ErrorCode {
     CanisterMethodMissing = 536,
     /// The canister has no module.
     CanisterWasmModuleNotFound = 537,
+    /// The heap would be larger than the canister's settings allow.
+    CanisterWasmMemoryLimitExceeded = 539,
     /// The call broke a rule of the system interface.
     CanisterContractViolation = 504,
     /// The arguments of a management or system canister call do not decode or do not fit.

@@ -78,19 +78,22 @@ fn tail_calls_keep_the_stack_and_use_up_instructions() {
 }
 
 #[test]
-fn memory_grows_up_to_the_canisters_limit_and_no_further() {
+fn growing_beyond_the_canisters_limit_is_a_trap_and_beyond_the_modules_own_is_not() {
     for engine in &engines() {
         let text = module(
             r#"(func (export "canister_update grow")
-                 (loop $more (br_if $more (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
-                 (i64.store (i32.const 0) (i64.extend_i32_u (memory.size))) (call $answer))"#,
+                 (i64.store (i32.const 0) (i64.extend_i32_s (memory.grow (i32.const 9)))) (call $answer))
+               (func (export "canister_update far")
+                 (i64.store (i32.const 0) (i64.extend_i32_s (memory.grow (i32.const 65536)))) (call $answer))"#,
         );
         let mut canister = Canister::new(engine, &text);
         canister.settings.wasm_memory_limit = 10 * WASM_PAGE_BYTES;
-        assert_eq!(canister.update("grow", &[]).number(), 10);
+        assert_eq!(canister.update("grow", &[]).number(), 1);
         assert_eq!(canister.code.heap.bytes, 10 * WASM_PAGE_BYTES);
-        canister.settings.wasm_memory_limit = 5 * WASM_PAGE_BYTES;
-        assert_eq!(canister.update("grow", &[]).number(), 10);
+        let (bytes, limit) = (19 * WASM_PAGE_BYTES, 10 * WASM_PAGE_BYTES);
+        assert_eq!(canister.update("grow", &[]).result, Err(Trap::HeapLimit { bytes, limit }));
+        assert_eq!(canister.code.heap.bytes, 10 * WASM_PAGE_BYTES);
+        assert_eq!(canister.update("far", &[]).number() as i64, -1);
     }
 }
 

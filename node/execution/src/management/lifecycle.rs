@@ -7,7 +7,7 @@ use crate::{
 };
 use ic_management_canister_types as ic;
 use mains_ledger::{Account, Resource};
-use mains_state::{CallOrigin, Canister, ChangeKind, Message, RunStatus, Settings, State};
+use mains_state::{CallOrigin, Canister, ChangeKind, Message, RunStatus, Settings, State, Stop};
 use mains_types::{CanisterId, Cycles, Principal, Reject, ids, limits};
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -91,32 +91,33 @@ pub(super) fn start_canister(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Rejec
         canister.version += 1;
     }
     if let RunStatus::Stopping(waiting) = before {
-        for (origin, cycles) in waiting {
-            calls::respond(call.state, &origin, Err(refusal::started(&canister_id)), cycles);
+        for stop in waiting {
+            calls::respond(call.state, &stop.origin, Err(refusal::started(&canister_id)), stop.cycles);
         }
     }
     Ok(codec::encode_nothing())
 }
 
-/// `stop_canister`: answers when the last open call has ended.
+/// `stop_canister`: answers when the last open call has ended, or gives up after a while; the canister goes on stopping.
 pub(super) fn stop_canister(call: &mut SystemCall<'_>) -> Result<Option<Vec<u8>>, Reject> {
     let (ic::CanisterIdRecord { canister_id },) = codec::decode(call.method, call.argument)?;
     controlled(call, &canister_id)?;
-    let (origin, cycles) = (call.origin.clone(), call.cycles);
+    let until = call.state.time.saturating_add_nanos(limits::STOP_CANISTER_NANOS_MAX);
+    let stop = Stop { origin: call.origin.clone(), cycles: call.cycles, until };
     let canister = find_mut(call.state, &canister_id)?;
     match &mut canister.status {
         RunStatus::Stopped => return Ok(Some(codec::encode_nothing())),
         RunStatus::Stopping(waiting) if waiting.len() >= limits::CANISTER_QUEUE_MAX => {
             return Err(rejects::queue_full(&canister_id));
         }
-        RunStatus::Stopping(waiting) => waiting.push((origin, cycles)),
+        RunStatus::Stopping(waiting) => waiting.push(stop),
         RunStatus::Running => {
             canister.version += 1;
             if canister.is_drained() {
                 canister.status = RunStatus::Stopped;
                 return Ok(Some(codec::encode_nothing()));
             }
-            canister.status = RunStatus::Stopping(vec![(origin, cycles)]);
+            canister.status = RunStatus::Stopping(vec![stop]);
         }
     }
     Ok(None)
@@ -175,7 +176,7 @@ fn remove_code(state: &mut State, id: &CanisterId) {
     }
 }
 
-/// `delete_canister`: what it owned becomes the sender's.
+/// `delete_canister`: the cycles that it had are burnt.
 pub(super) fn delete_canister(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject> {
     let (ic::CanisterIdRecord { canister_id },) = codec::decode(call.method, call.argument)?;
     let canister = controlled(call, &canister_id)?;
@@ -189,12 +190,7 @@ pub(super) fn delete_canister(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reje
         turn_away(call.state, &canister_id, &message);
     }
     call.state.remove_canister(&canister_id);
-    let heir = match &call.origin {
-        CallOrigin::Canister { sender, .. } => Account::Canister(*sender),
-        _ => Account::member(call.sender),
-    };
-    let closed = call.state.ledger.close_canister(&canister_id, &heir);
-    closed.map_err(|error| refusal::payload(format!("The canister's account cannot be closed: {error}.")))?;
+    charges::close_account(call.state, &canister_id);
     Ok(codec::encode_nothing())
 }
 

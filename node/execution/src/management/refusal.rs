@@ -120,7 +120,7 @@ pub(crate) fn uninstalled(id: &CanisterId) -> Reject {
 /// The heap is larger than the settings allow.
 pub(crate) fn heap_too_large(id: &CanisterId, bytes: u64, limit: u64) -> Reject {
     let message = format!("The heap of canister {id} begins with {bytes} bytes, its wasm_memory_limit is {limit}.");
-    Reject::new(RejectCode::CanisterError, ErrorCode::CanisterOutOfMemory, message)
+    Reject::new(RejectCode::CanisterError, ErrorCode::CanisterWasmMemoryLimitExceeded, message)
 }
 
 /// A chunk is too large.

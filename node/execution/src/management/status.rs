@@ -70,7 +70,7 @@ pub(crate) fn canister_metrics(state: &State, caller: &Principal, argument: &[u8
             uninstall: 0u8.into(),
             canister_creation: charged(&[Resource::CanisterCreation]),
             http_outcalls: 0u8.into(),
-            burned_cycles: 0u8.into(),
+            burned_cycles: codec::nat(canister.burned),
         },
     }))
 }

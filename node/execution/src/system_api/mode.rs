@@ -155,7 +155,7 @@ impl Modes {
     /// Where the timer can be set.
     pub const TIMER: Self = Self::I.or(Self::G).or(Self::U).or(Self::RY).or(Self::RT).or(Self::C).or(Self::T);
     /// Where the controllers' limit on the heap holds.
-    pub const HEAP_LIMITED: Self = Self::I.or(Self::U).or(Self::T).or(Self::S);
+    pub const HEAP_LIMITED: Self = Self::I.or(Self::U).or(Self::S);
     /// What all replicas run.
     pub const REPLICATED: Self = Self::ROOT_KEY.or(Self::S);
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use mains_state::{Canister, Settings, Subnet};
-use mains_types::{Principal, Reject, RejectCode, ids::canister_id};
+use mains_types::{Principal, Reject, RejectCode, ids::canister_id, limits};
 use std::{collections::BTreeSet, sync::Arc};
 
 fn canister() -> Canister {
@@ -539,9 +539,11 @@ fn counters_count_the_run_and_the_whole_call() {
 
 #[test]
 fn the_heap_limit_of_the_settings_does_not_keep_a_canister_from_saving_or_answering() {
-    assert_eq!(api(Mode::Update).heap_limit_bytes(), 1 << 20);
-    for mode in [Mode::PreUpgrade, Mode::Query, Mode::Reply, Mode::Cleanup] {
-        assert_eq!(api(mode).heap_limit_bytes(), limits::HEAP_BYTES_MAX);
+    for mode in [Mode::Update, Mode::Init, Mode::Start] {
+        assert_eq!(api(mode).heap_limit_bytes(), Some(1 << 20));
+    }
+    for mode in [Mode::PreUpgrade, Mode::Query, Mode::Reply, Mode::Cleanup, Mode::Task] {
+        assert_eq!(api(mode).heap_limit_bytes(), None);
     }
 }
 

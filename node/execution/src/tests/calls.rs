@@ -1,7 +1,7 @@
 use super::network::{CREDIT, Network};
 use mains_ledger::Account;
 use mains_state::{IngressStatus, RunStatus};
-use mains_types::{Cycles, ErrorCode, RejectCode, UnixNanos, ids::canister_id};
+use mains_types::{Cycles, ErrorCode, RejectCode, UnixNanos, ids::canister_id, limits};
 
 #[test]
 fn a_reply_is_recorded_with_its_cost_and_certified() {
@@ -116,6 +116,39 @@ fn a_replayed_or_expired_call_leaves_no_trace() {
     network.block_after(400 * UnixNanos::SECOND, vec![]);
     assert!(network.state().ingress_status(&call.request_id).is_none());
     assert!(network.state().tree().get(&[b"request_status".as_slice(), &call.request_id.0]).is_none());
+}
+
+#[test]
+fn who_stops_a_canister_waits_five_minutes_for_its_open_calls() {
+    let mut network = Network::new(&["spin 9000000000;reply slow", "reply_data", "reply_code", ""]);
+    let (a, b) = (network.install(0x100, "m", 100 * CREDIT), network.install(0x101, "m", 100 * CREDIT));
+    let open = network.call(1, a, "run", format!("call {b} run 0 0 1").as_bytes());
+    network.block(vec![open]);
+    let record = candid::encode_one(ic_management_canister_types::CanisterIdRecord { canister_id: a }).unwrap();
+    let stop = |network: &mut Network, nanos| {
+        let stop = network.call(1, candid::Principal::management_canister(), "stop_canister", &record);
+        let id = stop.request_id;
+        network.block_after(nanos, vec![stop]);
+        id
+    };
+    let first = stop(&mut network, UnixNanos::SECOND);
+    let began = network.state().time;
+    let second = stop(&mut network, UnixNanos::SECOND);
+    let end = began.saturating_add_nanos(limits::STOP_CANISTER_NANOS_MAX);
+    assert_eq!(network.state().next_stop(), Some(end));
+    network.block_after(limits::STOP_CANISTER_NANOS_MAX - UnixNanos::SECOND, vec![]);
+    let reject = network.outcome(&first).unwrap_err();
+    assert_eq!(
+        (reject.code, reject.error_code),
+        (RejectCode::SysTransient, Some(ErrorCode::StopCanisterRequestTimeout))
+    );
+    assert!(matches!(network.state().canister(&a).unwrap().status, RunStatus::Stopping(_)));
+    assert_eq!(network.state().next_stop(), Some(end.saturating_add_nanos(UnixNanos::SECOND)));
+    network.block_until_idle();
+    assert_eq!(network.state().canister(&a).unwrap().status, RunStatus::Stopped);
+    let ended = network.state().ingress_status(&second);
+    assert!(matches!(ended, Some(IngressStatus::Replied(_) | IngressStatus::Rejected(_))), "{ended:?}");
+    assert_eq!(network.state().next_stop(), None);
 }
 
 #[test]

@@ -185,13 +185,14 @@ impl State {
     fn rebuild(&mut self) -> Result<(), EncodingError> {
         let mut checked = CheckedModules::new();
         for (id, canister) in &self.canisters {
-            let Indexed { timer, has_heartbeat, bytes } = indexed_as(canister);
+            let Indexed { timer, stop, has_heartbeat, bytes } = indexed_as(canister);
             self.canisters_bytes = self.canisters_bytes.saturating_add(bytes);
             check(id, canister, &mut checked)
                 .map_err(|what| EncodingError::Inconsistent(format!("canister {id}: {what}")))?;
             self.ready.extend(canister.turn.map(|turn| (turn, *id)));
             self.paused.extend(canister.paused.as_ref().and_then(|paused| Some((paused.place?, *id))));
             self.timers.extend(timer.map(|timer| (timer, *id)));
+            self.stops.extend(stop.map(|stop| (stop, *id)));
             self.heartbeats.extend(has_heartbeat.then_some(*id));
             let deadlines =
                 canister.callbacks.iter().filter_map(|(call, callback)| Some((callback.deadline?, *id, *call)));

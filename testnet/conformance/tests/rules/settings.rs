@@ -191,8 +191,7 @@ fn values(c: &mut Cases) {
         manage::done(a.set(settings).await?)?;
         let size = async || number(&a.look(reply_number(grow(0))).await?);
         let before = size().await?;
-        // Whether memory.grow answers all ones or the message traps: the heap is as it was.
-        let _ = a.update(ignore(grow(1_000)) + reply("")).await?;
+        rejects(&a.update(ignore(grow(1_000)) + reply("")).await?, 5, "memory limit")?;
         ensure!(size().await? == before, "expected {before} pages, got {}", size().await?);
         replies(&a.query(ignore(grow(1_000)) + reply("grown")).await?, "grown")
     });
