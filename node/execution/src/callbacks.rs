@@ -130,6 +130,7 @@ fn run_callback(
         Some(_) => (Mode::Reject, callback.on_reject),
     };
     let job = Job {
+        caller_info: context.origin.caller_info().cloned(),
         argument: argument.clone(),
         reject: reject.clone(),
         deadline,
@@ -147,6 +148,7 @@ fn run_callback(
     };
     let Some(cleanup) = callback.on_cleanup else { return Some((None, Some(trap))) };
     let job = Job {
+        caller_info: context.origin.caller_info().cloned(),
         reject: reject.clone(),
         responded: context.responded,
         call_instructions: context.instructions.saturating_add(instructions),

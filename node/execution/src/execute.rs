@@ -2,7 +2,7 @@
 
 use crate::{calls::Random, charges, engine::Engine, induction, scheduler, system_calls, timers};
 use mains_ledger::Entry;
-use mains_state::State;
+use mains_state::{CallerInfo, State};
 use mains_types::{CanisterId, Digest32, Height, NodeId, Principal, RequestId, UnixNanos};
 
 /// A finalized block.
@@ -33,6 +33,8 @@ pub struct Call {
     pub request_id: RequestId,
     /// Who signed it.
     pub sender: Principal,
+    /// What a canister says about who signed it.
+    pub caller_info: Option<CallerInfo>,
     /// Who is called; `aaaaa-aa` for the management canister.
     pub canister_id: CanisterId,
     /// The method.

@@ -98,11 +98,14 @@ fn queue(state: &mut State, call: &Call) {
     let (request_id, sender) = (call.request_id, call.sender);
     let (method, argument) = (call.method.clone(), call.argument.clone());
     if is_built_in(state, &call.canister_id) {
-        let origin = CallOrigin::Ingress { request_id, sender };
+        // No built-in canister asks for it.
+        let origin = CallOrigin::Ingress { request_id, sender, info: None };
         let callee = call.canister_id;
         state.enqueue_system(SystemMessage { origin, sender, callee, method, argument, cycles: Cycles::ZERO });
     } else {
-        let is_queued = state.enqueue(&call.canister_id, Message::Ingress { request_id, sender, method, argument });
+        let info = call.caller_info.clone();
+        let message = Message::Ingress { request_id, sender, info, method, argument };
+        let is_queued = state.enqueue(&call.canister_id, message);
         assert!(is_queued, "an admitted call has a receiver");
     }
 }

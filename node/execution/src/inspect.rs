@@ -40,6 +40,7 @@ pub fn inspect(engine: &dyn Engine, state: &State, call: &Call) -> Result<(), Re
     }
     let inputs = Inputs {
         caller: call.sender,
+        caller_info: call.caller_info.clone(),
         method: call.method.clone(),
         argument: call.argument.clone().into(),
         balance: state.ledger.canister_balance(id),

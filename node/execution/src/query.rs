@@ -9,15 +9,17 @@ use crate::{
     system_api::{Effects, Inputs, Mode, OutgoingCall, SystemApi},
     system_canisters, traps,
 };
-use mains_state::{Canister, State};
+use mains_state::{CallerInfo, Canister, State};
 use mains_types::{CanisterId, Cycles, Principal, Reject, UnixNanos, limits};
 use std::{collections::VecDeque, sync::Arc};
 
-/// A query.
+/// A query, from a client or from a composite query.
 #[derive(Clone, Debug)]
 pub struct QueryCall {
     /// Who asks.
     pub sender: Principal,
+    /// What a canister says about who asks.
+    pub caller_info: Option<CallerInfo>,
     /// Who is asked; `aaaaa-aa` for the management canister.
     pub canister_id: CanisterId,
     /// The method.
@@ -43,22 +45,7 @@ pub fn query(
         calls_left: limits::COMPOSITE_CALLS_MAX,
         stack: Vec::new(),
     };
-    let Ask { sender, canister_id, method, argument } = query.clone().into();
-    evaluation.ask(Ask { sender, canister_id, method, argument }, certificate.map(<[u8]>::to_vec))
-}
-
-/// One question, from a client or from a composite query.
-struct Ask {
-    sender: Principal,
-    canister_id: CanisterId,
-    method: String,
-    argument: Vec<u8>,
-}
-
-impl From<QueryCall> for Ask {
-    fn from(QueryCall { sender, canister_id, method, argument }: QueryCall) -> Self {
-        Self { sender, canister_id, method, argument }
-    }
+    evaluation.ask(query.clone(), certificate.map(<[u8]>::to_vec))
 }
 
 /// One query with all queries that it makes.
@@ -77,6 +64,7 @@ struct Frame {
     canister: Arc<Canister>,
     is_composite: bool,
     caller: Principal,
+    caller_info: Option<CallerInfo>,
     certificate: Option<Vec<u8>>,
     responded: bool,
     deadline: Option<UnixNanos>,
@@ -84,7 +72,7 @@ struct Frame {
 }
 
 impl Evaluation<'_> {
-    fn ask(&mut self, ask: Ask, certificate: Option<Vec<u8>>) -> Result<Vec<u8>, Reject> {
+    fn ask(&mut self, ask: QueryCall, certificate: Option<Vec<u8>>) -> Result<Vec<u8>, Reject> {
         let id = ask.canister_id;
         if id == Principal::management_canister() {
             return management::query(self.state, ask.sender, &ask.method, &ask.argument);
@@ -107,6 +95,7 @@ impl Evaluation<'_> {
             canister,
             is_composite,
             caller: ask.sender,
+            caller_info: ask.caller_info,
             certificate,
             responded: false,
             deadline: None,
@@ -156,7 +145,7 @@ impl Evaluation<'_> {
             Err(rejects::composite_limit("depth"))
         } else {
             self.calls_left -= 1;
-            self.ask(Ask { sender, canister_id, method, argument }, None)
+            self.ask(QueryCall { sender, caller_info: None, canister_id, method, argument }, None)
         };
         let outcome = match result {
             Ok(reply) => self.run(frame, Mode::CompositeReply, Entry::Callback(on_reply), reply, None),
@@ -183,6 +172,7 @@ impl Evaluation<'_> {
         let code = frame.canister.code.as_ref().ok_or_else(|| rejects::no_module(&id))?;
         let inputs = Inputs {
             caller: frame.caller,
+            caller_info: frame.caller_info.clone(),
             argument: argument.into(),
             reject,
             deadline: frame.deadline,

@@ -13,7 +13,8 @@ use crate::{
 };
 use mains_ledger::{Account, Resource};
 use mains_state::{
-    CallContext, CallOrigin, Canister, Code, IngressStatus, Message, RunStatus, State, Task, Work, snapshot::HookStatus,
+    CallContext, CallOrigin, CallerInfo, Canister, Code, IngressStatus, Message, RunStatus, State, Task, Work,
+    snapshot::HookStatus,
 };
 use mains_types::{CanisterId, Cycles, Principal, Reject, UnixNanos, limits};
 use std::sync::Arc;
@@ -33,8 +34,8 @@ pub(crate) fn message(round: &mut Round<'_>, id: &CanisterId, message: Message) 
     // The hook itself does not: where it cannot be paid it would be queued again at once.
     let reviews_memory = message != Message::Task(Task::LowMemory);
     match message {
-        Message::Ingress { request_id, sender, method, argument } => {
-            let origin = CallOrigin::Ingress { request_id, sender };
+        Message::Ingress { request_id, sender, info, method, argument } => {
+            let origin = CallOrigin::Ingress { request_id, sender, info };
             call(round, id, origin, method, argument, Cycles::ZERO);
         }
         Message::Request { sender, callback, method, argument, cycles, deadline } => {
@@ -70,6 +71,7 @@ pub(crate) struct Job {
     pub(crate) mode: Mode,
     pub(crate) entry: Entry,
     pub(crate) caller: Principal,
+    pub(crate) caller_info: Option<CallerInfo>,
     pub(crate) argument: Arc<Vec<u8>>,
     pub(crate) reject: Option<Reject>,
     pub(crate) deadline: Option<UnixNanos>,
@@ -86,6 +88,7 @@ impl Job {
             mode,
             entry,
             caller,
+            caller_info: None,
             argument: Arc::default(),
             reject: None,
             deadline: None,
@@ -189,7 +192,8 @@ pub(crate) fn job_of_call(origin: &CallOrigin, export: String, argument: Vec<u8>
         _ => limits::UPDATE_INSTRUCTIONS_MAX,
     };
     let job = Job::new(mode, Entry::Export(export), caller);
-    Job { argument: argument.into(), deadline, available: cycles, instructions, ..job }
+    let caller_info = origin.caller_info().cloned();
+    Job { argument: argument.into(), caller_info, deadline, available: cycles, instructions, ..job }
 }
 
 /// Finds the entry point and sets money aside.
@@ -330,6 +334,7 @@ fn host(round: &Round<'_>, canister: &Arc<Canister>, code: &Code, job: Job, prog
     let (state, beginning) = (&round.state, &progress.beginning);
     let inputs = Inputs {
         caller: job.caller,
+        caller_info: job.caller_info,
         argument: job.argument,
         reject: job.reject,
         deadline: job.deadline,

@@ -5,7 +5,7 @@
 
 use crate::{
     handle::Inner,
-    pool::execution_call,
+    pool::{caller_info, execution_call},
     saver::Saver,
     threads::{Threads, Waiting},
 };
@@ -187,6 +187,7 @@ fn decode(inner: &Inner, subnet: &Subnet, block: &Block) -> mains_execution::Blo
                     Content::Call(call) => Some(mains_execution::Call {
                         request_id: envelope.request_id,
                         sender: call.sender,
+                        caller_info: call.sender_info.map(caller_info),
                         canister_id: call.canister_id,
                         method: call.method_name,
                         argument: call.arg,

@@ -323,6 +323,7 @@ impl ReplicaHandle {
             .run(move || {
                 let input = mains_execution::QueryCall {
                     sender: query.sender(),
+                    caller_info: query.sender_info().cloned().map(crate::pool::caller_info),
                     canister_id: query.canister_id(),
                     method: query.method_name().to_owned(),
                     argument: query.argument().to_vec(),

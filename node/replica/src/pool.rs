@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use mains_crypto::VerifiedCall;
+use mains_state::CallerInfo;
 use mains_types::{CanisterId, RequestId, UnixNanos, limits};
+use mains_wire::SenderInfo;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard},
@@ -176,11 +178,17 @@ impl Calls {
     }
 }
 
+/// What a canister says about the sender, as execution takes it: the signature was checked.
+pub fn caller_info(SenderInfo { info, signer, .. }: SenderInfo) -> CallerInfo {
+    CallerInfo { info, signer }
+}
+
 /// The same call as execution takes it.
 pub fn execution_call(call: &VerifiedCall) -> mains_execution::Call {
     mains_execution::Call {
         request_id: call.request_id(),
         sender: call.sender(),
+        caller_info: call.sender_info().cloned().map(caller_info),
         canister_id: call.canister_id(),
         method: call.method_name().to_owned(),
         argument: call.argument().to_vec(),

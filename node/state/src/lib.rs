@@ -28,7 +28,9 @@ pub use checkpoint::{CheckpointStore, StorageFailure};
 pub use genesis::{Genesis, GenesisNode, NetworkKind, RequiredSignature};
 pub use ingress::{IngressEntry, IngressHistory, IngressStatus};
 pub use memory::{Heap, PAGE_BYTES, PageTree};
-pub use message::{CallContext, CallOrigin, Callback, Continuation, Hashed, Message, Response, SystemMessage, Task};
+pub use message::{
+    CallContext, CallOrigin, Callback, CallerInfo, Continuation, Hashed, Message, Response, SystemMessage, Task,
+};
 pub use metrics::Metrics;
 pub use objects::{ObjectSink, ObjectSource, Part};
 pub use paused::{Beginning, Paused, RunName, Work};

@@ -4,6 +4,16 @@ use mains_types::{CanisterId, Cycles, Digest32, Principal, Reject, RequestId, Un
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{ops::Deref, sync::OnceLock};
 
+/// What a canister says about a client, as it signed it: `sender_info` of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallerInfo {
+    /// What it says.
+    #[serde(with = "serde_bytes")]
+    pub info: Vec<u8>,
+    /// Which canister says it.
+    pub signer: CanisterId,
+}
+
 /// One message in a canister's input queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
@@ -13,6 +23,8 @@ pub enum Message {
         request_id: RequestId,
         /// Who signed it.
         sender: Principal,
+        /// What a canister says about who signed it.
+        info: Option<CallerInfo>,
         /// The method.
         method: String,
         /// The argument.
@@ -45,9 +57,10 @@ impl Message {
     /// Bytes that it holds in a queue: names and payloads.
     pub fn bytes(&self) -> u64 {
         let bytes = match self {
-            Self::Ingress { method, argument, .. } | Self::Request { method, argument, .. } => {
-                method.len() + argument.len()
+            Self::Ingress { method, argument, info, .. } => {
+                method.len() + argument.len() + info.as_ref().map_or(0, |info| info.info.len())
             }
+            Self::Request { method, argument, .. } => method.len() + argument.len(),
             Self::Response(Response { result: Ok(reply), .. }) => reply.len(),
             Self::Response(Response { result: Err(reject), .. }) => reject.message.len(),
             Self::Task(_) => 0,
@@ -155,6 +168,8 @@ pub enum CallOrigin {
         request_id: RequestId,
         /// Who signed it.
         sender: Principal,
+        /// What a canister says about who signed it.
+        info: Option<CallerInfo>,
     },
     /// Another canister.
     Canister {
@@ -167,6 +182,16 @@ pub enum CallOrigin {
     },
     /// Nobody: heartbeat, timer, low-memory hook.
     System,
+}
+
+impl CallOrigin {
+    /// What a canister says about the caller.
+    pub fn caller_info(&self) -> Option<&CallerInfo> {
+        match self {
+            Self::Ingress { info, .. } => info.as_ref(),
+            Self::Canister { .. } | Self::System => None,
+        }
+    }
 }
 
 /// A message that was started and has calls outstanding or no answer yet.

@@ -79,7 +79,8 @@ impl Keys {
     pub(crate) fn of(sender_key: &[u8], chain: &[SignedDelegation]) -> Result<Self, AuthError> {
         let ders = std::iter::once(sender_key).chain(chain.iter().map(|signed| &signed.delegation.pubkey[..]));
         let keys: Vec<UserKey> = ders.map(UserKey::from_der).collect::<Result<_, _>>()?;
-        let (actual, limit) = (keys.iter().filter(|key| key.is_canister()).count(), limits::CANISTER_SIGNATURES_MAX);
+        let (actual, limit) =
+            (keys.iter().filter(|key| key.canister().is_some()).count(), limits::CANISTER_SIGNATURES_MAX);
         if actual > limit {
             return Err(AuthError::CanisterSignaturesTooMany { actual, limit });
         }

@@ -5,6 +5,7 @@ use mains_types::{Digest32, Reject, RequestId, UnixNanos};
 
 const REQUEST: &[u8] = b"\x0Aic-request";
 const DELEGATION: &[u8] = b"\x1Aic-request-auth-delegation";
+const SENDER_INFO: &[u8] = b"\x0Eic-sender-info";
 const RESPONSE: &[u8] = b"\x0Bic-response";
 const STATE_ROOT: &[u8] = b"\x0Dic-state-root";
 
@@ -24,6 +25,10 @@ pub fn query_response_signable(
 
 pub(crate) fn delegation_signable(hash: &Digest32) -> Vec<u8> {
     [DELEGATION, hash].concat()
+}
+
+pub(crate) fn sender_info_signable(info: &[u8]) -> Vec<u8> {
+    [SENDER_INFO, info].concat()
 }
 
 pub(crate) fn state_root(root: &Digest32) -> Vec<u8> {

@@ -78,6 +78,15 @@ pub enum AuthError {
         /// What is wrong with it.
         why: SignatureError,
     },
+    /// What is said about the sender is not said by the canister that the sender's key is of.
+    #[error("sender_info names {signer} as its signer, but sender_pubkey is no key of that canister")]
+    SenderInfoSigner {
+        /// Who is named.
+        signer: CanisterId,
+    },
+    /// What is said about the sender is not signed by the sender's key.
+    #[error("the signature of sender_info is not valid: {0}")]
+    SenderInfoInvalid(SignatureError),
     /// A delegation has ended.
     #[error("delegation {index} expired at {expiration}, and it is {now} (nanoseconds since 1970): log in again")]
     DelegationExpired {

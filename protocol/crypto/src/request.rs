@@ -1,13 +1,13 @@
 //! From an envelope to a request whose sender is known.
 
 use crate::{
-    AuthError, RootOfTrust,
+    AuthError, RootOfTrust, UserKey,
     delegation::{Keys, Scope},
     domain,
 };
 use bytes::Bytes;
 use mains_types::{CanisterId, Principal, RequestId, UnixNanos, limits};
-use mains_wire::{Call, Content, Envelope, ReadState, SignedDelegation};
+use mains_wire::{Call, Content, Envelope, ReadState, SenderInfo, SignedDelegation};
 use std::collections::BTreeSet;
 
 /// A call whose sender is known.
@@ -66,6 +66,10 @@ macro_rules! method_accessors {
             pub fn ingress_expiry(&self) -> UnixNanos {
                 self.method.call.ingress_expiry
             }
+            /// What the canister that the sender's key is of says about the sender.
+            pub fn sender_info(&self) -> Option<&SenderInfo> {
+                self.method.call.sender_info.as_ref()
+            }
             /// The envelope it was read from; cheap to clone.
             pub fn raw(&self) -> &Bytes {
                 &self.method.raw
@@ -121,9 +125,10 @@ pub fn verify_call(envelope: Envelope, now: UnixNanos, trust: &RootOfTrust) -> R
     let Content::Call(call) = envelope.content else { return Err(AuthError::WrongType { expected: "call" }) };
     check_expiry(call.ingress_expiry, now)?;
     let proof = Proof::of(&envelope.sender_pubkey, &envelope.sender_sig, &envelope.delegations);
-    let scope = authenticate(call.sender, &envelope.request_id, proof, now, trust)?;
+    let mut scope = authenticate(call.sender, &envelope.request_id, proof, now, trust)?;
     scope.check_calls()?;
     scope.check_target(call.canister_id)?;
+    scope.signature_units += check_sender_info(&call, &envelope.sender_pubkey, trust)?;
     Ok(VerifiedCall { method: Method { call, request_id: envelope.request_id, raw: envelope.raw }, scope })
 }
 
@@ -150,6 +155,7 @@ pub fn verify_query(envelope: Envelope, now: UnixNanos, trust: &RootOfTrust) -> 
     check_expiry_unless_anonymous(call.sender, call.ingress_expiry, now)?;
     let proof = Proof::of(&envelope.sender_pubkey, &envelope.sender_sig, &envelope.delegations);
     authenticate(call.sender, &envelope.request_id, proof, now, trust)?.check_target(call.canister_id)?;
+    check_sender_info(&call, &envelope.sender_pubkey, trust)?;
     Ok(VerifiedQuery { method: Method { call, request_id: envelope.request_id, raw: envelope.raw } })
 }
 
@@ -217,6 +223,17 @@ fn authenticate(
     keys.check(proof.delegations, &domain::signable(request_id), signature, trust)?;
     scope.signature_units = keys.signature_units();
     Ok(scope)
+}
+
+/// What is said about the sender is signed with the sender's own key, which is the signer's. Returns the units of work that
+/// this signature counts for.
+fn check_sender_info(call: &Call, key: &Option<Vec<u8>>, trust: &RootOfTrust) -> Result<u32, AuthError> {
+    let Some(SenderInfo { info, signer, sig }) = &call.sender_info else { return Ok(0) };
+    let key = key.as_deref().map(UserKey::from_der).transpose()?;
+    let key = key.filter(|key| key.canister() == Some(*signer));
+    let key = key.ok_or(AuthError::SenderInfoSigner { signer: *signer })?;
+    key.verify(&domain::sender_info_signable(info), sig, trust).map_err(AuthError::SenderInfoInvalid)?;
+    Ok(key.signature_units())
 }
 
 fn check_expiry_unless_anonymous(sender: Principal, expiry: UnixNanos, now: UnixNanos) -> Result<(), AuthError> {

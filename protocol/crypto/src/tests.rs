@@ -497,6 +497,7 @@ fn our_own_clients_sign_as_agents_do() {
             sender: user.principal(),
             ingress_expiry: soon(),
             nonce: None,
+            sender_info: None,
         };
         let bytes = sign_call(&call, &user.der(), |message| user.sign(message));
         assert_eq!(verify_call(Envelope::parse(&bytes).unwrap(), NOW, &trust()).unwrap().argument(), [1, 2]);

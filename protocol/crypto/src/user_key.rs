@@ -1,7 +1,7 @@
 //! Keys that users sign with.
 
 use crate::{AuthError, RootOfTrust, SignatureError, canister_signature::CanisterKey, webauthn::WebAuthnKey};
-use mains_types::limits;
+use mains_types::{CanisterId, limits};
 use rsa::pkcs8::spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
 
 /// Prefixes of the one accepted DER form of each kind of key (SubjectPublicKeyInfo); the point follows.
@@ -96,7 +96,11 @@ impl UserKey {
         }
     }
 
-    pub(crate) fn is_canister(&self) -> bool {
-        matches!(self.0, Kind::Canister(_))
+    /// Whose key it is, if a canister's.
+    pub(crate) fn canister(&self) -> Option<CanisterId> {
+        match &self.0 {
+            Kind::Canister(key) => Some(key.canister),
+            _ => None,
+        }
     }
 }

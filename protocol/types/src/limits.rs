@@ -35,6 +35,8 @@ pub const DELEGATION_TARGETS_MAX: usize = 1_000;
 pub const CANISTER_SIGNATURES_MAX: usize = 3;
 /// Bytes of a canister signature; a certificate with a delegation has about 3 KiB.
 pub const CANISTER_SIGNATURE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of what a canister says about the sender of a request (`sender_info`): kept with the call until it has ended.
+pub const SENDER_INFO_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a user's key in DER: the longest RSA key has 550, a canister's seed takes what is left.
 pub const USER_KEY_BYTES_MAX: usize = 1_024;
 /// Bits of an RSA key at least; authenticators make keys of 2,048.

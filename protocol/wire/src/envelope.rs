@@ -66,6 +66,19 @@ pub struct Call {
     pub ingress_expiry: UnixNanos,
     /// Makes equal requests differ, at most 32 bytes.
     pub nonce: Option<Vec<u8>>,
+    /// What a canister says about the sender.
+    pub sender_info: Option<SenderInfo>,
+}
+
+/// What a canister says about the sender of a request, for the canister that is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SenderInfo {
+    /// What it says.
+    pub info: Vec<u8>,
+    /// Which canister claims to say it.
+    pub signer: CanisterId,
+    /// Its canister signature.
+    pub sig: Vec<u8>,
 }
 
 /// Paths of the state tree to read.
@@ -155,7 +168,7 @@ impl Envelope {
     ///
     /// # Errors
     /// Not CBOR, trailing bytes, a field that is unknown, missing, twice there or of another kind; beyond one of the
-    /// limits; `sender_info`, which is not served here.
+    /// limits.
     pub fn from_bytes(raw: Bytes) -> Result<Self, WireError> {
         let envelope: raw::Envelope = cbor::decode_named(&raw, &ENVELOPE)?;
         let (content, sender_pubkey, sender_sig, delegations) = envelope.checked()?;

@@ -15,7 +15,7 @@ pub mod signature;
 mod strict;
 
 pub use cbor::{decode, encode};
-pub use envelope::{Call, Content, Delegation, Envelope, Permissions, ReadState, SignedDelegation};
+pub use envelope::{Call, Content, Delegation, Envelope, Permissions, ReadState, SenderInfo, SignedDelegation};
 pub use error::WireError;
 pub use reply::{
     call_rejected, call_replied, certificate, certificate_with_delegation, query_response, read_state, status,

@@ -1,6 +1,6 @@
 //! Requests out, for our own clients; agents bring their own writer.
 
-use crate::{Call, cbor::encode};
+use crate::{Call, cbor::encode, request_hash::SenderInfoMap};
 use mains_types::Principal;
 use serde::Serialize;
 use serde_bytes::Bytes;
@@ -24,6 +24,8 @@ struct Content<'a> {
     ingress_expiry: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     nonce: Option<&'a Bytes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender_info: Option<SenderInfoMap<'a>>,
 }
 
 /// The envelope of a call. `authentication` is the sender's key (DER) and its signature; `None` for the anonymous
@@ -47,6 +49,7 @@ fn envelope(request_type: &'static str, call: &Call, authentication: Option<(&[u
             sender: &call.sender,
             ingress_expiry: call.ingress_expiry.get(),
             nonce: call.nonce.as_deref().map(Bytes::new),
+            sender_info: call.sender_info.as_ref().map(SenderInfoMap::from),
         },
         sender_pubkey: authentication.map(|(key, _)| Bytes::new(key)),
         sender_sig: authentication.map(|(_, signature)| Bytes::new(signature)),
@@ -56,7 +59,7 @@ fn envelope(request_type: &'static str, call: &Call, authentication: Option<(&[u
 #[cfg(test)]
 mod tests {
     use super::{encode_call, encode_query};
-    use crate::{Call, Content, Envelope};
+    use crate::{Call, Content, Envelope, SenderInfo};
     use mains_types::{Principal, UnixNanos, ids::canister_id};
 
     #[test]
@@ -68,8 +71,11 @@ mod tests {
             sender: Principal::anonymous(),
             ingress_expiry: UnixNanos(u64::MAX),
             nonce: None,
+            sender_info: None,
         };
         for (nonce, authentication) in [(None, None), (Some(vec![7; 8]), Some((&[1; 44][..], &[2; 64][..])))] {
+            let (info, sig) = (vec![5; 9], vec![6; 10]);
+            call.sender_info = nonce.as_ref().map(|_| SenderInfo { info, signer: canister_id(7), sig });
             call.nonce = nonce;
             let envelope = Envelope::parse(&encode_call(&call, authentication)).unwrap();
             assert_eq!(envelope.content, Content::Call(call.clone()));

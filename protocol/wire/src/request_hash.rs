@@ -1,7 +1,7 @@
 //! The representation-independent hash: what is signed of a map, however its bytes were written.
 //! IC interface specification, "Representation-independent hashing of structured data".
 
-use crate::envelope::{Call, Delegation, Permissions, ReadState};
+use crate::envelope::{Call, Delegation, Permissions, ReadState, SenderInfo};
 use ic_transport_types::{RequestId as Hash, to_request_id};
 use mains_types::{Digest32, Principal, Reject, RequestId, UnixNanos};
 use serde::Serialize;
@@ -16,6 +16,21 @@ struct CallMap<'a> {
     sender: &'a Principal,
     ingress_expiry: u64,
     nonce: Option<&'a Bytes>,
+    sender_info: Option<SenderInfoMap<'a>>,
+}
+
+/// `sender_info` as it is written and hashed.
+#[derive(Serialize)]
+pub(crate) struct SenderInfoMap<'a> {
+    info: &'a Bytes,
+    signer: &'a Principal,
+    sig: &'a Bytes,
+}
+
+impl<'a> From<&'a SenderInfo> for SenderInfoMap<'a> {
+    fn from(SenderInfo { info, signer, sig }: &'a SenderInfo) -> Self {
+        Self { info: Bytes::new(info), signer, sig: Bytes::new(sig) }
+    }
 }
 
 /// The id of a call.
@@ -37,6 +52,7 @@ fn method_id(request_type: &'static str, call: &Call) -> RequestId {
         sender: &call.sender,
         ingress_expiry: call.ingress_expiry.get(),
         nonce: call.nonce.as_deref().map(Bytes::new),
+        sender_info: call.sender_info.as_ref().map(SenderInfoMap::from),
     })
 }
 

@@ -92,6 +92,7 @@ impl Subnet {
             method: method.into(),
             bytes: argument.len() as u64 + 300,
             argument,
+            caller_info: None,
             expires_at: self.state().time.saturating_add_nanos(200 * UnixNanos::SECOND),
         }
     }
@@ -116,7 +117,7 @@ impl Subnet {
     }
 
     fn query(&self, canister_id: Principal, method: &str, argument: Vec<u8>) -> Result<Vec<u8>, Reject> {
-        let call = QueryCall { sender: user(1), canister_id, method: method.into(), argument };
+        let call = QueryCall { sender: user(1), caller_info: None, canister_id, method: method.into(), argument };
         query(&self.engine, self.state(), Some(b"certificate"), &call)
     }
 

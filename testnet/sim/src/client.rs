@@ -63,6 +63,7 @@ impl Client {
                 sender: self.principal(),
                 ingress_expiry: self.now().saturating_add_nanos(VALIDITY.as_nanos() as u64),
                 nonce: Some(nonce.to_be_bytes().to_vec()),
+                sender_info: None,
             },
             &self.key.public_key().serialize_rfc8410_der(),
             |message| self.key.sign_message(message).to_vec(),

@@ -84,6 +84,7 @@ impl Subnet {
             method: method.into(),
             bytes: argument.len() as u64 + 300,
             argument,
+            caller_info: None,
             expires_at: self.state().time.saturating_add_nanos(240 * UnixNanos::SECOND),
         }
     }

@@ -201,6 +201,7 @@ fn call(number: u8, canister_id: CanisterId, method: &str, argument: &[u8]) -> C
         canister_id,
         method: method.into(),
         argument: argument.to_vec(),
+        caller_info: None,
         expires_at: UnixNanos(200 * UnixNanos::SECOND),
         bytes: 100,
     }

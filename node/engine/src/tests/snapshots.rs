@@ -79,6 +79,7 @@ impl Subnet {
             method: method.into(),
             bytes: argument.len() as u64,
             argument,
+            caller_info: None,
             expires_at: state.time.saturating_add_nanos(100 * UnixNanos::SECOND),
         };
         let block = Block {
@@ -119,8 +120,13 @@ impl Subnet {
     }
 
     fn sum(&self, canister_id: Principal) -> Vec<u8> {
-        let call =
-            QueryCall { sender: Principal::anonymous(), canister_id, method: "sum".into(), argument: Vec::new() };
+        let call = QueryCall {
+            sender: Principal::anonymous(),
+            caller_info: None,
+            canister_id,
+            method: "sum".into(),
+            argument: Vec::new(),
+        };
         query(engine(), self.state.as_ref().unwrap(), None, &call).unwrap()
     }
 

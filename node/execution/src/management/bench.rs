@@ -145,7 +145,14 @@ impl Bench {
             due: None,
         };
         self.state.insert_ingress(request_id, entry);
-        self.run(sender, CallOrigin::Ingress { request_id, sender }, callee, method, &codec(argument), Cycles::ZERO)
+        self.run(
+            sender,
+            CallOrigin::Ingress { request_id, sender, info: None },
+            callee,
+            method,
+            &codec(argument),
+            Cycles::ZERO,
+        )
     }
 
     /// A canister's call with cycles; what is not accepted comes back.

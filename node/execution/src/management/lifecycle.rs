@@ -261,7 +261,7 @@ pub(super) fn controlled<'a>(call: &'a SystemCall<'_>, id: &CanisterId) -> Resul
 fn turn_away(state: &mut State, id: &CanisterId, message: &Message) {
     let (origin, cycles) = match message {
         Message::Ingress { request_id, sender, .. } => {
-            (CallOrigin::Ingress { request_id: *request_id, sender: *sender }, Cycles::ZERO)
+            (CallOrigin::Ingress { request_id: *request_id, sender: *sender, info: None }, Cycles::ZERO)
         }
         Message::Request { sender, callback, deadline, cycles, .. } => {
             (CallOrigin::Canister { sender: *sender, callback: *callback, deadline: *deadline }, *cycles)

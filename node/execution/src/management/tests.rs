@@ -342,7 +342,7 @@ fn uninstalling_rejects_the_calls_that_the_canister_works_on() {
     };
     bench.state.insert_ingress(request_id, entry);
     let context = CallContext {
-        origin: CallOrigin::Ingress { request_id, sender: bob() },
+        origin: CallOrigin::Ingress { request_id, sender: bob(), info: None },
         responded: false,
         available: Cycles::ZERO,
         outstanding: 1,

@@ -1,7 +1,7 @@
 //! What a run can learn through the system interface: decided before it starts.
 
 use super::Mode;
-use mains_state::{Canister, PageTree, Subnet};
+use mains_state::{CallerInfo, Canister, PageTree, Subnet};
 use mains_types::{Cycles, Principal, Reject, UnixNanos, limits};
 use std::sync::Arc;
 
@@ -71,6 +71,8 @@ pub struct Inputs {
     pub time: UnixNanos,
     /// Who called. In callbacks the caller of the call at work, in tasks the management canister.
     pub caller: Principal,
+    /// What a canister says about the caller; none about canisters.
+    pub caller_info: Option<CallerInfo>,
     /// The method (only seen by `canister_inspect_message`).
     pub method: String,
     /// The argument, or in a reply callback the reply.
@@ -115,6 +117,7 @@ impl Inputs {
             subnet,
             time,
             caller: Principal::management_canister(),
+            caller_info: None,
             method: String::new(),
             argument: Arc::default(),
             reject: None,

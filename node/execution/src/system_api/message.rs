@@ -42,25 +42,26 @@ impl SystemApi {
         heap::copy("msg_caller_copy", heap, dst, self.inputs.caller.as_slice(), offset, size)
     }
 
-    /// Bytes of the signed information about the caller: none, requests with it are not taken yet.
+    /// Bytes of what a canister says about the caller; 0 if none does.
     pub fn msg_caller_info_data_size(&mut self) -> Result<u64, Trap> {
         self.enter("msg_caller_info_data_size", Modes::NOT_START)?;
-        Ok(0)
+        Ok(self.caller_info_data().len() as u64)
     }
 
-    /// Copies a part of the signed information about the caller: of nothing.
+    /// Copies a part of what a canister says about the caller.
     pub fn msg_caller_info_data_copy(&mut self, heap: &mut [u8], dst: u64, offset: u64, size: u64) -> Result<(), Trap> {
         self.enter("msg_caller_info_data_copy", Modes::NOT_START)?;
-        heap::copy("msg_caller_info_data_copy", heap, dst, &[], offset, size)
+        self.charge_bytes(size)?;
+        heap::copy("msg_caller_info_data_copy", heap, dst, self.caller_info_data(), offset, size)
     }
 
-    /// Bytes of the principal that signed the information about the caller: none.
+    /// Bytes of the principal of the canister that says it; 0 if none does.
     pub fn msg_caller_info_signer_size(&mut self) -> Result<u64, Trap> {
         self.enter("msg_caller_info_signer_size", Modes::NOT_START)?;
-        Ok(0)
+        Ok(self.caller_info_signer().len() as u64)
     }
 
-    /// Copies a part of the principal that signed the information about the caller: of nothing.
+    /// Copies a part of the principal of the canister that says it.
     pub fn msg_caller_info_signer_copy(
         &mut self,
         heap: &mut [u8],
@@ -69,7 +70,16 @@ impl SystemApi {
         size: u64,
     ) -> Result<(), Trap> {
         self.enter("msg_caller_info_signer_copy", Modes::NOT_START)?;
-        heap::copy("msg_caller_info_signer_copy", heap, dst, &[], offset, size)
+        self.charge_bytes(size)?;
+        heap::copy("msg_caller_info_signer_copy", heap, dst, self.caller_info_signer(), offset, size)
+    }
+
+    fn caller_info_data(&self) -> &[u8] {
+        self.inputs.caller_info.as_ref().map_or(&[], |info| &info.info)
+    }
+
+    fn caller_info_signer(&self) -> &[u8] {
+        self.inputs.caller_info.as_ref().map_or(&[], |info| info.signer.as_slice())
     }
 
     /// The reject code of the response, 0 for a reply.

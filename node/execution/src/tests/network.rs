@@ -83,6 +83,7 @@ impl Network {
             canister_id,
             method: method.to_owned(),
             argument: argument.to_vec(),
+            caller_info: None,
             expires_at: self.state().time.saturating_add_nanos(240 * UnixNanos::SECOND),
             bytes: argument.len() as u64 + 200,
         }

@@ -3,8 +3,13 @@ use crate::{QueryCall, inspect, query, read_state};
 use mains_types::{ErrorCode, Principal, ids::canister_id};
 
 fn ask(network: &Network, id: Principal, method: &str, script: &str) -> Result<String, mains_types::Reject> {
-    let call =
-        QueryCall { sender: user(2), canister_id: id, method: method.into(), argument: script.as_bytes().to_vec() };
+    let call = QueryCall {
+        sender: user(2),
+        caller_info: None,
+        canister_id: id,
+        method: method.into(),
+        argument: script.as_bytes().to_vec(),
+    };
     query(&network.host, network.state(), None, &call).map(|reply| String::from_utf8(reply).unwrap())
 }
 

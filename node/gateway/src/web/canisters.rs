@@ -82,6 +82,7 @@ fn anonymous(canister_id: CanisterId, method: &str, arg: Vec<u8>, now: UnixNanos
         sender: Principal::anonymous(),
         ingress_expiry: UnixNanos(now.get().saturating_add(EXPIRY_NANOS)),
         nonce,
+        sender_info: None,
     }
 }
 

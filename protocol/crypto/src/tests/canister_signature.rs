@@ -144,6 +144,40 @@ fn a_canister_signs_requests_and_logins() {
 }
 
 #[test]
+fn what_a_canister_says_about_the_sender_is_signed_by_the_senders_key() {
+    let said = |signer: CanisterId, signed: &[u8], info: &[u8]| {
+        let mut login = login(&User::all()[..1], sign);
+        let agent::EnvelopeContent::Call { sender_info, .. } = login.content.to_mut() else { panic!("a call") };
+        let sig = sign(&[b"\x0Eic-sender-info", signed].concat());
+        *sender_info = Some(agent::SenderInfo { info: info.into(), signer: signer.as_slice().into(), sig });
+        login.sender_sig = Some(User::all()[0].sign(&login.content.to_request_id().signable()));
+        verify_call(read(&login), NOW, &trust())
+    };
+    let call = said(signer(), b"an admin", b"an admin").unwrap();
+    let info = call.sender_info().unwrap();
+    assert_eq!((&info.info[..], info.signer), (&b"an admin"[..], signer()));
+    assert_eq!(call.signature_units(), 2 * limits::SIGNATURE_UNITS_CANISTER + limits::SIGNATURE_UNITS);
+    let wrong = Err(AuthError::SenderInfoInvalid(SignatureError::NotInTree));
+    assert_eq!(said(signer(), b"a guest", b"an admin"), wrong);
+    let other = canister_id(8);
+    assert_eq!(said(other, b"an admin", b"an admin"), Err(AuthError::SenderInfoSigner { signer: other }));
+
+    let user = &User::all()[0];
+    let mut content = call_of(user.principal(), soon());
+    if let agent::EnvelopeContent::Call { sender_info, .. } = &mut content {
+        let sig = user.sign(b"\x0Eic-sender-infoan admin");
+        *sender_info = Some(agent::SenderInfo { info: b"an admin".into(), signer: other.as_slice().into(), sig });
+    }
+    let own = agent::Envelope {
+        sender_sig: Some(user.sign(&content.to_request_id().signable())),
+        content: Cow::Owned(content),
+        sender_pubkey: Some(user.der()),
+        sender_delegation: None,
+    };
+    assert_eq!(verify_call(read(&own), NOW, &trust()), Err(AuthError::SenderInfoSigner { signer: other }));
+}
+
+#[test]
 fn a_canister_of_another_network_or_another_canister_signs_nothing_here() {
     let by = |key: u8| {
         move |message: &[u8]| {

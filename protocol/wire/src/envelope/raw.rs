@@ -1,6 +1,6 @@
 //! Requests as they are written: every field optional, nothing checked but its kind.
 
-use super::{Call, Content, Delegation, Permissions, ReadState, SignedDelegation};
+use super::{Call, Content, Delegation, Permissions, ReadState, SenderInfo, SignedDelegation};
 use crate::{
     WireError,
     strict::{Blob, Map},
@@ -38,7 +38,15 @@ struct ContentFields {
     method_name: Option<String>,
     arg: Option<Blob>,
     paths: Option<Vec<Vec<Blob>>>,
-    sender_info: Option<serde::de::IgnoredAny>,
+    sender_info: Option<Map<SenderInfoFields>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SenderInfoFields {
+    info: Blob,
+    signer: Blob,
+    sig: Blob,
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
@@ -89,9 +97,6 @@ impl Envelope {
 
 impl ContentFields {
     fn checked(self) -> Result<Content, WireError> {
-        if self.sender_info.is_some() {
-            return Err(WireError::Unsupported { what: "sender_info" });
-        }
         let sender = principal("sender", required("sender", self.sender)?)?;
         let ingress_expiry = UnixNanos(required("ingress_expiry", self.ingress_expiry)?);
         let nonce = self.nonce.map(|nonce| nonce.0);
@@ -100,6 +105,7 @@ impl ContentFields {
             absent("canister_id", &self.canister_id)?;
             absent("method_name", &self.method_name)?;
             absent("arg", &self.arg)?;
+            absent("sender_info", &self.sender_info)?;
             let paths = checked_paths(required("paths", self.paths)?)?;
             return Ok(Content::ReadState(ReadState { sender, ingress_expiry, nonce, paths }));
         }
@@ -108,8 +114,17 @@ impl ContentFields {
         let method_name = required("method_name", self.method_name)?;
         within("method_name", method_name.len(), limits::METHOD_NAME_BYTES_MAX)?;
         let arg = required("arg", self.arg)?.0;
-        let call = Call { canister_id, method_name, arg, sender, ingress_expiry, nonce };
+        let sender_info = self.sender_info.map(|Map(fields)| fields.checked()).transpose()?;
+        let call = Call { canister_id, method_name, arg, sender, ingress_expiry, nonce, sender_info };
         Ok(if self.request_type == RequestType::Call { Content::Call(call) } else { Content::Query(call) })
+    }
+}
+
+impl SenderInfoFields {
+    fn checked(self) -> Result<SenderInfo, WireError> {
+        within("sender_info", self.info.0.len(), limits::SENDER_INFO_BYTES_MAX)?;
+        within("the signature of sender_info", self.sig.0.len(), limits::CANISTER_SIGNATURE_BYTES_MAX)?;
+        Ok(SenderInfo { info: self.info.0, signer: principal("signer", self.signer)?, sig: self.sig.0 })
     }
 }
 

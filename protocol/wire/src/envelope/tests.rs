@@ -1,4 +1,4 @@
-use super::{Content, Envelope, Permissions};
+use super::{Content, Envelope, Permissions, SenderInfo};
 use crate::{WireError, encode};
 use ic_transport_types::{self as agent, EnvelopeContent};
 use mains_types::{Principal, UnixNanos, ids::canister_id, limits};
@@ -190,12 +190,28 @@ fn an_expiry_beside_the_content_counts_nowhere() {
 }
 
 #[test]
-fn sender_info_is_refused_by_name() {
-    let mut content = call(vec![], None);
-    if let EnvelopeContent::Call { sender_info, .. } = &mut content {
-        *sender_info = Some(agent::SenderInfo { info: vec![], signer: vec![], sig: vec![] });
-    }
-    assert_eq!(parse(content), Err(WireError::Unsupported { what: "sender_info" }));
+fn sender_info_is_part_of_what_is_asked_for() {
+    let with = |bytes: usize, signer: Vec<u8>| {
+        let mut content = call(vec![], None);
+        if let EnvelopeContent::Call { sender_info, .. } = &mut content {
+            *sender_info = Some(agent::SenderInfo { info: vec![1; bytes], signer, sig: vec![2; 3] });
+        }
+        content
+    };
+    let signer = canister_id(7).as_slice().to_vec();
+    let content = with(9, signer.clone());
+    let envelope = parse(content.clone()).unwrap();
+    assert_eq!(envelope.request_id.0, *content.to_request_id(), "the hash covers it");
+    let Content::Call(read) = envelope.content else { panic!("a call") };
+    let expected = SenderInfo { info: vec![1; 9], signer: canister_id(7), sig: vec![2; 3] };
+    assert_eq!(read.sender_info, Some(expected));
+    assert!(parse(with(limits::SENDER_INFO_BYTES_MAX, signer.clone())).is_ok());
+    let too_long = |content| matches!(parse(content), Err(WireError::TooLong { .. }));
+    assert!(too_long(with(limits::SENDER_INFO_BYTES_MAX + 1, signer)));
+    assert!(too_long(with(1, vec![1; 30])));
+    let mut content = fields();
+    content.insert("sender_info".into(), Value::Map(BTreeMap::new()));
+    assert!(parse_fields(content).is_err(), "its fields are missing");
 }
 
 #[test]

@@ -150,6 +150,7 @@ fn call(state: State, canister_id: CanisterId, method: &str, argument: Vec<u8>) 
         method: method.into(),
         bytes: argument.len() as u64,
         argument,
+        caller_info: None,
         expires_at: state.time.saturating_add_nanos(200 * UnixNanos::SECOND),
     };
     let mut state = block(state, vec![call]);
@@ -216,8 +217,13 @@ impl Target for Arguments {
         let (state, examples) = &*BEGUN;
         let Some((index, argument)) = input.split_first() else { return false };
         let (callee, method, _) = &examples[usize::from(*index) % examples.len()];
-        let asked =
-            QueryCall { sender: alice(), canister_id: *callee, method: method.clone(), argument: argument.to_vec() };
+        let asked = QueryCall {
+            sender: alice(),
+            caller_info: None,
+            canister_id: *callee,
+            method: method.clone(),
+            argument: argument.to_vec(),
+        };
         let queried = query(&*ENGINE, state, Some(b"certificate"), &asked);
         let (_, outcome) = call(state.clone(), *callee, method, argument.to_vec());
         outcome.is_ok() || queried.is_ok()

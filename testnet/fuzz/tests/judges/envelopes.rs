@@ -19,6 +19,7 @@ impl Target for Envelopes {
             sender: Principal::self_authenticating([7; 44]),
             ingress_expiry: UnixNanos(1_700_000_000_000_000_000),
             nonce: nonce.map(<[u8]>::to_vec),
+            sender_info: None,
         };
         let mut beginnings = vec![
             encode_call(&call(b"DIDL\0\0", None), None),
