@@ -562,3 +562,16 @@ fn keys_that_the_subnet_does_not_hold_have_no_price() {
     assert_eq!(api.cost_sign_with_ecdsa(&mut heap, 0, 5, 9, 0), Ok(1));
     assert_eq!(api.cost_vetkd_derive_key(&mut heap, 60, 5, 0, 0), Err(Trap::HeapOutOfBounds));
 }
+
+#[test]
+fn what_a_canister_says_about_the_caller_is_read_whole() {
+    let mut inputs = inputs(Mode::Update);
+    let signer = mains_types::ids::canister_id(7);
+    inputs.caller_info = Some(mains_state::CallerInfo { info: b"an editor".to_vec(), signer });
+    let (mut api, mut heap) = (SystemApi::new(inputs), vec![0; 64]);
+    assert_eq!((api.msg_caller_info_data_size(), api.msg_caller_info_signer_size()), (Ok(9), Ok(10)));
+    api.msg_caller_info_data_copy(&mut heap, 0, 3, 6).unwrap();
+    api.msg_caller_info_signer_copy(&mut heap, 6, 0, 10).unwrap();
+    assert_eq!(heap[..16], [b"editor", signer.as_slice()].concat());
+    assert_contract(api.msg_caller_info_data_copy(&mut heap, 0, 3, 7), "exceed");
+}

@@ -8,7 +8,7 @@ use candid::{Decode, Encode, Nat, Principal};
 use ic_agent::{
     Agent, AgentError, Identity, Signature,
     agent::EnvelopeContent,
-    identity::{DelegatedIdentity, Delegation, DelegationPermissions, SignedDelegation},
+    identity::{DelegatedIdentity, Delegation, DelegationPermissions, InfoAwareIdentity, SignedDelegation},
 };
 use ic_management_canister_types::CanisterInstallMode;
 use mains_conformance::{
@@ -43,6 +43,7 @@ pub(super) async fn run(suite: &mut Suite<'_>) -> Result<()> {
     suite.case("login: a canister's delegation with targets, or that has ended", limited(place)).await;
     suite.case("login: a canister's signature for another session or user", forged(place)).await;
     suite.case("login: a delegation for queries makes no calls", for_queries(place)).await;
+    suite.case("login: what a canister says about its user is told to the callee", attributes(place)).await;
     Ok(())
 }
 
@@ -63,6 +64,15 @@ impl Place<'_> {
     async fn refuses(&self, identity: Arc<dyn Identity>, reason: &str) -> Result<()> {
         let agent = agent(self.network, 1, identity).await?;
         is_turned_away(agent.update(&self.counter, "inc").with_arg(Encode!()?).call_and_wait().await, reason)
+    }
+
+    /// Asks the issuer to sign what it says about a user, and for its signature.
+    async fn says(&self, seed: &[u8], info: &[u8]) -> Result<Vec<u8>> {
+        let agent = agent(self.network, 2, Arc::new(ed25519(31))).await?;
+        let argument = Encode!(&"ic-sender-info", &ByteBuf::from(seed), &ByteBuf::from(info))?;
+        agent.update(&self.issuer, "sign").with_arg(argument.clone()).call_and_wait().await?;
+        let signature = agent.query(&self.issuer, "signature").with_arg(argument).call().await?;
+        Ok(Decode!(&signature, ByteBuf)?.into_vec())
     }
 
     /// Asks the issuer to sign a delegation, and for its signature.
@@ -234,4 +244,26 @@ async fn for_queries(place: Place<'_>) -> Result<()> {
     ensure!(query::<Principal>(&agent, place.counter, "whoami").await? == owner.principal());
     agent.read_state_canister_module_hash(place.counter).await?;
     place.refuses(identity, "queries only").await
+}
+
+async fn attributes(place: Place<'_>) -> Result<()> {
+    const INFO: &[u8] = b"role=editor";
+    let session = ed25519(47).public_key().context("it has a key")?;
+    let login = place.login(b"dora", &session, request::from_now(600), None).await?;
+    let signature = place.says(b"dora", INFO).await?;
+    let user =
+        || DelegatedIdentity::new_unchecked(login.key.clone(), Box::new(ed25519(47)), vec![login.signed.clone()]);
+    let root_key = place.network.root_key();
+    let identity = InfoAwareIdentity::new_with_root_key(user(), INFO.to_vec(), signature.clone(), root_key)
+        .context("the agent believes the canister's signature")?;
+    let me = identity.sender().map_err(anyhow::Error::msg)?;
+    let agent: Agent = agent(place.network, 1, Arc::new(identity)).await?;
+    let queried = agent.query(&place.issuer, "caller").with_arg(Encode!()?).call().await?;
+    let updated = agent.update(&place.issuer, "caller_in_update").with_arg(Encode!()?).call_and_wait().await?;
+    for told in [queried, updated] {
+        let told = Decode!(&told, Principal, Option<Principal>, ByteBuf)?;
+        ensure!(told == (me, Some(place.issuer), ByteBuf::from(INFO)), "it was told {told:?}");
+    }
+    let forged = InfoAwareIdentity::new_unchecked(user(), b"role=owner".to_vec(), signature)?;
+    place.refuses(Arc::new(forged), "the signature of sender_info is not valid").await
 }

@@ -4,6 +4,7 @@
 mod certificates;
 mod logins;
 mod reads;
+mod snapshots;
 
 use anyhow::{Context as _, Result, ensure};
 use candid::{CandidType, Decode, Encode, Nat, Principal};
@@ -41,6 +42,11 @@ fn the_stock_agent_does_with_every_identity_what_it_does_on_the_internet_compute
             }
         }
         logins::run(&mut suite).await.expect("the canisters that logins need");
+        for (replica, counter) in Counter::ALL.into_iter().enumerate() {
+            suite
+                .case(&format!("snapshot: {}", counter.name()), snapshots::brought_back(&network, replica, counter))
+                .await;
+        }
         reads::run(&mut suite).await.expect("the canisters to read");
         certificates::run(&mut suite).await;
         suite.finish();

@@ -2,11 +2,11 @@
 
 use anyhow::{Result, ensure};
 use candid::Encode;
-use ic_management_canister_types::{CanisterIdRecord, CanisterSettings};
+use ic_management_canister_types::{CanisterIdRecord, CanisterMetricsResult, CanisterSettings};
 use mains_conformance::{
     Cases, manage,
     script::{Bytes, Call, Function as F, Number, Script, ask, operations as op, system, words::*, written},
-    world::{CYCLES, Canister, amount, number, rejects, replies, same},
+    world::{CYCLES, Canister, amount, decode, number, rejects, replies, same},
 };
 
 /// What runs and messages cost in one case at most.
@@ -87,6 +87,17 @@ fn balances(c: &mut Cases) {
         let a = w.canister().await?;
         let burned = amount(&a.get(reply(burn(u128::MAX))).await?)?;
         ensure!(burned < CYCLES && burned > CYCLES / 2, "expected less than all, got {burned}");
+        Ok(())
+    });
+    c.case("canister_metrics tells what was consumed, and what was burned", |w| async move {
+        let a = w.canister().await?;
+        a.get(reply(burn(SENT))).await?;
+        let shown = manage::done(a.managed("canister_metrics").await?)?;
+        let shown = decode::<CanisterMetricsResult>(&shown)?.cycles_consumed;
+        ensure!(shown.burned_cycles == SENT, "expected {SENT}, got {}", shown.burned_cycles);
+        for (what, consumed) in [("instructions", shown.instructions), ("ingress_induction", shown.ingress_induction)] {
+            ensure!(consumed > 0u8 && consumed < SENT, "expected some for {what}, got {consumed}");
+        }
         Ok(())
     });
     c.case("burning is undone by a trap and by a query", |w| async move {
