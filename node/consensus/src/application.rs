@@ -98,6 +98,7 @@ where
             refuse(block, &reason);
             return false;
         }
+        self.payloads.heard(block);
         let earliest = moment(block.time()) - CLOCK_DRIFT_MAX;
         if runtime.current() < earliest {
             tracing::debug!(height = %block.height(), "waits: this clock is behind the block's time");

@@ -32,6 +32,11 @@ pub trait Payloads: Clone + Send + Sync + 'static {
     /// [`crate::engine::UNEXECUTED_BLOCKS_MAX`] are handed over before they are acknowledged.
     fn deliver(&mut self, delivery: Delivery) -> impl Future<Output = ()> + Send;
 
+    /// A block of another member has just come, and nothing of it was checked but its form. For status only.
+    fn heard(&mut self, block: &Block) {
+        let _ = block;
+    }
+
     /// A height was finalized; its block may still be missing here. For status only: nothing durable stands behind it.
     fn finalized(&mut self, height: Height) {
         let _ = height;

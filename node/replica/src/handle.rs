@@ -1,6 +1,7 @@
 //! How the gateway (and the simulator's clients) talk to a replica.
 
 use crate::{
+    clocks::{Clocks, SKEW_MS_MAX},
     pool::{Pool, PoolFull},
     threads::{Busy, Threads},
     view::{View, Views},
@@ -75,6 +76,8 @@ pub struct Status {
     pub canisters_count: usize,
     /// Requests that wait to be proposed.
     pub pool_count: usize,
+    /// How far this clock is ahead of the other members' (negative: behind), milliseconds; `None` until it is known.
+    pub clock_skew_ms: Option<i64>,
     /// The other members.
     pub peers: Vec<PeerStatus>,
     /// Whether clients are served.
@@ -170,6 +173,7 @@ pub(crate) struct Inner {
     pub(crate) push: Push,
     pub(crate) now: Now,
     pub(crate) surroundings: OnceLock<Surroundings>,
+    pub(crate) clocks: Clocks,
 }
 
 impl Inner {
@@ -268,6 +272,7 @@ impl ReplicaHandle {
             threshold: self.0.identity.threshold,
             canisters_count: view.as_ref().map_or(0, |view| view.state.canisters_count()),
             pool_count: self.0.pool.len(),
+            clock_skew_ms: self.0.clocks.skew_ms(),
             peers: self.0.surroundings.get().map(|around| (around.peers)()).unwrap_or_default(),
             healthy: reason.is_none(),
             reason,
@@ -389,6 +394,9 @@ impl ReplicaHandle {
         let distance = self.0.finalized.load(Ordering::Relaxed).saturating_sub(view.height().get());
         if distance > limits::CERTIFICATION_DISTANCE_GATEWAY {
             return Some(format!("{distance} heights behind the chain, catching up"));
+        }
+        if let Some(skew_ms) = self.0.clocks.skew_ms().filter(|skew| skew.unsigned_abs() > SKEW_MS_MAX) {
+            return Some(format!("its clock is {skew_ms} ms off the other nodes', so it cannot tell what has expired"));
         }
         None
     }

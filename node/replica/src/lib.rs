@@ -4,6 +4,7 @@
 //! simulator: no operating-system clock, socket or randomness is touched here. Spec: `specs/consensus.md`, `specs/state.md`.
 
 mod certifier;
+mod clocks;
 pub mod executor;
 pub mod handle;
 pub mod pool;

@@ -160,6 +160,10 @@ impl<E: Clock> Payloads for Proposer<E> {
         let _ = self.deliveries.send(delivery).await;
     }
 
+    fn heard(&mut self, block: &Block) {
+        self.inner.clocks.heard(block.proposer().as_slice(), block.time(), self.now());
+    }
+
     fn finalized(&mut self, height: mains_types::Height) {
         self.inner.finalized.fetch_max(height.get(), Ordering::Relaxed);
     }

@@ -2,6 +2,7 @@
 
 use crate::{
     certifier::Certifier,
+    clocks::Clocks,
     executor::{Chain, Executor, Observer},
     handle::{Identity, Inner, ReplicaHandle},
     pool::Pool,
@@ -168,6 +169,7 @@ where
             }
         }),
         surroundings: OnceLock::new(),
+        clocks: Clocks::default(),
     });
 
     let (deliveries, to_execute) = mpsc::channel(DELIVERIES_MAX);

@@ -28,6 +28,9 @@ pub struct NodeReport {
     /// Block time of the newest certified state, nanoseconds since 1970.
     #[serde(default)]
     pub time_nanos: u64,
+    /// How far this node's clock is ahead of the others' (negative: behind), milliseconds; `None` until it knows.
+    #[serde(default)]
+    pub clock_skew_ms: Option<i64>,
     /// The other members.
     pub peers: Vec<PeerReport>,
     /// Whether it serves clients.
