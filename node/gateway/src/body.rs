@@ -17,7 +17,7 @@ const DISCARDED_BYTES_MAX: usize = 32 << 20;
 pub(crate) struct RawRequest {
     /// What the client sent.
     pub(crate) bytes: Bytes,
-    _room: Permit,
+    _room: Option<Permit>,
 }
 
 /// Reads `body`, at most [`HTTP_BODY_BYTES_MAX`] bytes within `patience`.
@@ -29,16 +29,16 @@ pub(crate) async fn read(body: Body, admission: &Admission, patience: Duration) 
         let _ = tokio::time::timeout(patience, discard(body.into_data_stream())).await;
         return Err(Failure::BodyTooLarge { limit: HTTP_BODY_BYTES_MAX });
     }
-    let most = announced.upper().map_or(HTTP_BODY_BYTES_MAX, |upper| HTTP_BODY_BYTES_MAX.min(upper as usize));
-    let room = admission.body(most)?;
-    let bytes = tokio::time::timeout(patience, collect(body))
+    let mut room = None;
+    admission.grow_body(&mut room, 0)?;
+    let bytes = tokio::time::timeout(patience, collect(body, admission, &mut room))
         .await
         .map_err(|_| Failure::BodyTooSlow { patience_ms: patience.as_millis() as u64 })??;
     Ok(RawRequest { bytes, _room: room })
 }
 
-/// All chunks as one; a body that came as one chunk is not copied.
-async fn collect(body: Body) -> Result<Bytes, Failure> {
+/// All chunks as one, in room that grows with them; a body that came as one chunk is not copied.
+async fn collect(body: Body, admission: &Admission, room: &mut Option<Permit>) -> Result<Bytes, Failure> {
     let mut chunks = body.into_data_stream();
     let mut whole: Option<Bytes> = None;
     let mut joined = BytesMut::new();
@@ -50,6 +50,13 @@ async fn collect(body: Body) -> Result<Bytes, Failure> {
             drop(joined);
             discard(chunks).await;
             return Err(Failure::BodyTooLarge { limit: HTTP_BODY_BYTES_MAX });
+        }
+        if let Err(failure) = admission.grow_body(room, total) {
+            // Whoever sends much reads the refusal only after sending.
+            *room = None;
+            drop((whole.take(), chunk, joined));
+            discard(chunks).await;
+            return Err(failure);
         }
         if total == chunk.len() {
             whole = Some(chunk);

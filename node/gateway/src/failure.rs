@@ -26,6 +26,12 @@ pub(crate) enum Failure {
     /// All memory for bodies is taken.
     #[error("too many requests are being read")]
     OutOfBodyMemory { retry_after_ms: u64 },
+    /// All memory for large replies is taken.
+    #[error("too many large replies are being sent")]
+    OutOfReplyMemory { retry_after_ms: u64 },
+    /// A large reply that the client does not read.
+    #[error("the reply was not read in time")]
+    ReplyTooSlow,
     /// All places for waiting calls are taken.
     #[error("too many calls wait for their certificate")]
     TooManyCalls { retry_after_ms: u64 },
@@ -156,7 +162,8 @@ impl Failure {
             Self::NotAuthentic(_) => (403, "MAINS-1103", "check the sender's key, signature and delegations"),
             Self::Forbidden(_) => (403, "MAINS-1102", "ask as the sender of the request or as a controller"),
             Self::TooManyCalls { .. } | Self::Busy { .. } => (429, "MAINS-1201", "wait as long as Retry-After says"),
-            Self::OutOfBodyMemory { .. } => {
+            Self::ReplyTooSlow => (408, "MAINS-1012", "read faster, or ask for less"),
+            Self::OutOfBodyMemory { .. } | Self::OutOfReplyMemory { .. } => {
                 (503, "MAINS-1202", "wait as long as Retry-After says, or ask another replica")
             }
             Self::NotReady { .. } => {
@@ -201,6 +208,7 @@ impl Failure {
             Self::TooManyCalls { retry_after_ms }
             | Self::Busy { retry_after_ms }
             | Self::OutOfBodyMemory { retry_after_ms }
+            | Self::OutOfReplyMemory { retry_after_ms }
             | Self::NotReady { retry_after_ms } => Some(*retry_after_ms),
             _ => None,
         };

@@ -44,7 +44,8 @@ async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
 
 /// Prometheus text: this gateway's metrics, then the replica's.
 async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
-    let mut text = gateway.metrics.render(&gateway.replica.status(), gateway.admission.calls_left());
+    let mut text =
+        gateway.metrics.render(&gateway.replica.status(), gateway.admission.calls_left(), gateway.connections.counts());
     text.push_str(&gateway.replica.metrics());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

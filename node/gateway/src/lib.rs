@@ -8,6 +8,7 @@
 mod admission;
 mod body;
 mod config;
+mod connections;
 mod failure;
 mod health;
 mod history;
@@ -16,6 +17,7 @@ mod json;
 mod listener;
 mod metrics;
 mod page;
+mod reply;
 mod server;
 mod web;
 

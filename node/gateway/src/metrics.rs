@@ -99,13 +99,19 @@ impl Metrics {
     }
 
     /// Prometheus text.
-    pub(crate) fn render(&self, status: &Status, calls_left: usize) -> String {
+    pub(crate) fn render(&self, status: &Status, calls_left: usize, connections: (usize, u64)) -> String {
         let mut out = String::with_capacity(8 << 10);
-        self.render_all(status, calls_left, &mut out).expect("writing to a string does not fail");
+        self.render_all(status, calls_left, connections, &mut out).expect("writing to a string does not fail");
         out
     }
 
-    fn render_all(&self, status: &Status, calls_left: usize, out: &mut String) -> std::fmt::Result {
+    fn render_all(
+        &self,
+        status: &Status,
+        calls_left: usize,
+        connections: (usize, u64),
+        out: &mut String,
+    ) -> std::fmt::Result {
         let connected = status.peers.iter().filter(|peer| peer.connected).count();
         for (name, help, value) in [
             ("mains_replica_finalized_height", "Newest finalized height.", status.finalized_height),
@@ -116,9 +122,20 @@ impl Metrics {
             ("mains_replica_pool_calls_count", "Calls that wait to be proposed.", status.pool_count as u64),
             ("mains_network_peers_connected_count", "Members with a connection.", connected as u64),
             ("mains_gateway_call_places_left_count", "Calls that may still begin to wait.", calls_left as u64),
+            ("mains_gateway_connections_open_count", "Connections of clients.", connections.0 as u64),
         ] {
             writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}")?;
         }
+        if let Some(skew_ms) = status.clock_skew_ms {
+            let (name, sign) = ("mains_replica_clock_skew_seconds", if skew_ms < 0 { "-" } else { "" });
+            let seconds = seconds(skew_ms.unsigned_abs().saturating_mul(1_000));
+            writeln!(
+                out,
+                "# HELP {name} This clock ahead of the others'.\n# TYPE {name} gauge\n{name} {sign}{seconds}"
+            )?;
+        }
+        let (name, count) = ("mains_gateway_connections_evicted_total", connections.1);
+        writeln!(out, "# HELP {name} Idle connections closed for others.\n# TYPE {name} counter\n{name} {count}")?;
         let name = "mains_gateway_requests_total";
         writeln!(out, "# HELP {name} Requests answered.\n# TYPE {name} counter")?;
         for (endpoint, label) in Endpoint::ALL {
