@@ -6,7 +6,10 @@ use crate::error::OperatorError;
 use libp2p::Multiaddr;
 use mains_gateway::Sibling;
 use serde::{Deserialize, Serialize};
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 /// Port of the API and pages of a node that says nothing else.
 pub const API_PORT: u16 = 4950;
@@ -29,8 +32,18 @@ pub struct Config {
     pub query_threads: usize,
     /// What is logged (`info`, `debug`, or a filter such as `info,mains_replica=debug`). Default `info`, libraries `warn`.
     pub log: String,
+    /// File that holds the passphrase of sealed keys, relative to this file's directory. Default: asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passphrase_file: Option<PathBuf>,
     /// Other replicas' APIs, for the status page to show them side by side. Default: none.
     pub siblings: Vec<Sibling>,
+    /// Bounds and patience of the API (`node/gateway/src/config.rs`). Default: as there.
+    #[serde(skip_serializing_if = "is_default")]
+    pub gateway: mains_gateway::Config,
+}
+
+fn is_default(gateway: &mains_gateway::Config) -> bool {
+    *gateway == mains_gateway::Config::default()
 }
 
 impl Default for Config {
@@ -42,7 +55,9 @@ impl Default for Config {
             mdns: true,
             query_threads: 2,
             log: "info,commonware_consensus=warn,commonware_runtime=warn,libp2p=warn".into(),
+            passphrase_file: None,
             siblings: Vec::new(),
+            gateway: mains_gateway::Config::default(),
         }
     }
 }
@@ -62,18 +77,31 @@ pub struct NodeConfig {
     pub query_threads: usize,
     /// What is logged.
     pub log: String,
-    /// Other replicas' APIs.
-    pub siblings: Vec<Sibling>,
+    /// File that holds the passphrase of sealed keys.
+    pub passphrase_file: Option<PathBuf>,
+    /// Bounds and patience of the API, and the other replicas' APIs.
+    pub gateway: mains_gateway::Config,
+}
+
+/// A field that does not hold.
+struct Wrong {
+    field: &'static str,
+    reason: String,
 }
 
 impl Config {
     /// Reads and checks a config file.
     ///
     /// # Errors
-    /// Unreadable, not TOML, unknown or wrong fields: the message names the field and what would be right.
+    /// Unreadable, not TOML, unknown or wrong fields: the message names the line and what would be right.
     pub fn read(path: &Path) -> Result<NodeConfig, OperatorError> {
-        let written = Self::read_as_written(path)?;
-        written.check().map_err(|reason| OperatorError::Config { path: path.to_owned(), reason })
+        let text = read(path)?;
+        let directory = path.parent().unwrap_or(Path::new("."));
+        parse(path, &text)?.check(directory).map_err(|Wrong { field, reason }| OperatorError::Config {
+            path: path.to_owned(),
+            line: line_of(&text, field),
+            reason,
+        })
     }
 
     /// Reads a config file; its values are not checked.
@@ -81,67 +109,141 @@ impl Config {
     /// # Errors
     /// Unreadable, not TOML, unknown fields.
     pub fn read_as_written(path: &Path) -> Result<Self, OperatorError> {
-        let text = std::fs::read_to_string(path).map_err(|source| OperatorError::file("read", path, source))?;
-        toml::from_str(&text).map_err(|error| OperatorError::Config {
-            path: path.to_owned(),
-            reason: error.to_string().replace('\n', " "),
-        })
+        parse(path, &read(path)?)
     }
 
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// The field and what would be right.
-    pub fn check(self) -> Result<NodeConfig, String> {
-        let addresses = |field: &str, list: Vec<String>| {
-            list.into_iter()
-                .map(|text| {
-                    text.parse::<Multiaddr>().map_err(|error| {
-                        format!("{field}: `{text}` is no multiaddr ({error}); write e.g. /ip4/0.0.0.0/tcp/4951")
-                    })
-                })
-                .collect::<Result<Vec<_>, _>>()
-        };
+    fn check(self, directory: &Path) -> Result<NodeConfig, Wrong> {
         if !(1..=64).contains(&self.query_threads) {
-            return Err(format!("query_threads: {} is not between 1 and 64", self.query_threads));
+            let reason = format!("query_threads: {} is not between 1 and 64", self.query_threads);
+            return Err(Wrong { field: "query_threads", reason });
+        }
+        let api = self.api.parse().map_err(|_| Wrong {
+            field: "api",
+            reason: format!("api: `{}` is no address; write e.g. 127.0.0.1:4950", self.api),
+        })?;
+        if self.listen.is_empty() {
+            let reason =
+                "listen: without an address no other node can reach this one; write e.g. [\"/ip4/0.0.0.0/tcp/4951\"]";
+            return Err(Wrong { field: "listen", reason: reason.into() });
+        }
+        let bounds = &self.gateway;
+        for (field, value) in [
+            ("connections_max", bounds.connections_max),
+            ("waiting_calls_max", bounds.waiting_calls_max),
+            ("bodies_bytes_max", bounds.bodies_bytes_max),
+        ] {
+            if value == 0 {
+                return Err(Wrong {
+                    field,
+                    reason: format!("gateway.{field}: with 0 nobody is served; leave it away"),
+                });
+            }
+        }
+        if bounds.idle_ms <= bounds.call_wait_ms {
+            let reason = format!(
+                "gateway.idle_ms: {} is not above gateway.call_wait_ms ({}): calls would be cut off while they wait",
+                bounds.idle_ms, bounds.call_wait_ms
+            );
+            return Err(Wrong { field: "idle_ms", reason });
         }
         Ok(NodeConfig {
-            api: self
-                .api
-                .parse()
-                .map_err(|_| format!("api: `{}` is no address; write e.g. 127.0.0.1:4950", self.api))?,
+            api,
             listen: addresses("listen", self.listen)?,
             bootstrap: addresses("bootstrap", self.bootstrap)?,
             mdns: self.mdns,
             query_threads: self.query_threads,
             log: self.log,
-            siblings: self.siblings,
+            passphrase_file: self.passphrase_file.map(|file| directory.join(file)),
+            gateway: mains_gateway::Config { siblings: self.siblings, ..self.gateway },
         })
     }
+}
+
+fn addresses(field: &'static str, list: Vec<String>) -> Result<Vec<Multiaddr>, Wrong> {
+    let parse = |text: String| {
+        text.parse::<Multiaddr>().map_err(|error| Wrong {
+            field,
+            reason: format!("{field}: `{text}` is no multiaddr ({error}); write e.g. /ip4/0.0.0.0/tcp/4951"),
+        })
+    };
+    list.into_iter().map(parse).collect()
+}
+
+fn read(path: &Path) -> Result<String, OperatorError> {
+    std::fs::read_to_string(path).map_err(|source| OperatorError::file("read", path, source))
+}
+
+fn parse(path: &Path, text: &str) -> Result<Config, OperatorError> {
+    toml::from_str(text).map_err(|error| OperatorError::Config {
+        path: path.to_owned(),
+        line: error
+            .span()
+            .map(|span| text.as_bytes()[..span.start.min(text.len())].split(|byte| *byte == b'\n').count()),
+        reason: advice(&error),
+    })
+}
+
+/// What is wrong with the text, and what to do.
+fn advice(error: &toml::de::Error) -> String {
+    let message = error.message().replace('\n', " ");
+    let fix = if message.contains("unknown field") {
+        "correct the name or remove the line"
+    } else if message.contains("invalid type") {
+        "write a value of that type"
+    } else {
+        "see https://toml.io for how values are written"
+    };
+    format!("{message}: {fix}")
+}
+
+/// The line, from 1, on which `field` is written.
+fn line_of(text: &str, field: &str) -> Option<usize> {
+    let is_it =
+        |line: &str| line.trim_start().strip_prefix(field).is_some_and(|rest| rest.trim_start().starts_with('='));
+    text.lines().position(is_it).map(|line| line + 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn refused(text: &str) -> String {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("node.toml");
+        std::fs::write(&path, text).expect("writable");
+        Config::read(&path).expect_err("refused").to_string()
+    }
+
     #[test]
     fn the_default_config_is_valid_and_survives_toml() {
         let text = toml::to_string(&Config::default()).expect("serializes");
         let back: Config = toml::from_str(&text).expect("parses");
-        assert!(back.check().is_ok());
+        assert!(back.check(Path::new(".")).is_ok());
     }
 
     #[test]
-    fn a_wrong_field_is_named_with_what_would_be_right() {
-        for (text, expected) in [
-            ("api = 'here'", "write e.g. 127.0.0.1:4950"),
-            ("listen = ['tcp:1']", "write e.g. /ip4/0.0.0.0/tcp/4951"),
-            ("query_threads = 0", "not between 1 and 64"),
+    fn a_wrong_line_is_named_with_what_would_be_right() {
+        for (text, line, expected) in [
+            ("mdns = false\napi = 'here'", 2, "write e.g. 127.0.0.1:4950"),
+            ("\n\nlisten = ['tcp:1']", 3, "write e.g. /ip4/0.0.0.0/tcp/4951"),
+            ("listen = []", 1, "no other node can reach this one"),
+            ("query_threads = 0", 1, "not between 1 and 64"),
+            ("query_threads = 'two'", 1, "write a value of that type"),
+            ("mdns = true\napii = '127.0.0.1:1'", 2, "correct the name or remove the line"),
+            ("mdns = true\n[gateway]\nidle_ms = 5", 3, "not above gateway.call_wait_ms"),
+            ("[gateway]\nconnections_max = 0", 2, "leave it away"),
+            ("mdns = true\nlog = ", 2, "toml.io"),
         ] {
-            let config: Config = toml::from_str(text).expect("well-formed");
-            let error = config.check().expect_err("refused");
-            assert!(error.contains(expected), "{error}");
+            let error = refused(text);
+            assert!(error.contains(&format!("node.toml:{line}: ")) && error.contains(expected), "{error}");
+            assert!(!error.contains('\n'), "one line: {error}");
         }
-        assert!(toml::from_str::<Config>("apii = '127.0.0.1:1'").is_err(), "unknown fields are refused");
+    }
+
+    #[test]
+    fn a_passphrase_file_is_looked_for_beside_the_config_file() {
+        let config = Config { passphrase_file: Some("secret".into()), ..Config::default() };
+        let checked = config.check(Path::new("/node")).unwrap_or_else(|wrong| panic!("{}", wrong.reason));
+        assert_eq!(checked.passphrase_file, Some("/node/secret".into()));
     }
 }

@@ -22,13 +22,52 @@ pub enum OperatorError {
         path: PathBuf,
     },
     /// A config file is wrong.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}{}: {reason}", path.display(), line.map_or(String::new(), |line| format!(":{line}")))]
     Config {
         /// The file.
         path: PathBuf,
+        /// The line, from 1, if it is known.
+        line: Option<usize>,
         /// What is wrong, and what would be right.
         reason: String,
     },
+    /// A key file can be read by others.
+    #[error("{} may be used by others than its owner (mode {mode:o}): `chmod 600 {}`, and replace the key if somebody else was on this machine", path.display(), path.display())]
+    KeyOpenToOthers {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// A sealed key file and no passphrase.
+    #[error("{} is sealed with a passphrase: name a file that holds it with `passphrase_file` in node.toml, set MAINS_PASSPHRASE, or start from a terminal", path.display())]
+    NoPassphrase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A sealed key file and the wrong passphrase.
+    #[error("{} is sealed with another passphrase, or damaged: try again, or restore it from a backup", path.display())]
+    WrongPassphrase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A passphrase that protects nothing.
+    #[error("the passphrase {0}")]
+    Passphrase(&'static str),
+    /// The terminal cannot be read.
+    #[error("cannot ask for the passphrase: {0}. Set MAINS_PASSPHRASE, or name a file that holds it")]
+    Terminal(String),
+    /// An invitation is not for this node or damaged.
+    #[error("{}: {reason}. Ask whoever made the network for the invitation of this node's key", path.display())]
+    Invitation {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Nodes that make no network.
+    #[error("{0}")]
+    Members(String),
     /// A key file is wrong.
     #[error("{}: {reason}. Restore it from a backup: without its key a node cannot take part", path.display())]
     Key {

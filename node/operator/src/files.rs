@@ -2,14 +2,14 @@
 //!
 //! Keys live beside the data, so that a lost or emptied data directory does not lose the identity.
 
-use crate::error::OperatorError;
+use crate::{
+    error::OperatorError,
+    keys::{self, KeyFile, Passphrase},
+};
 use mains_crypto::NodeKey;
 use mains_state::Genesis;
-use std::{
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// A node's directory.
 #[derive(Clone, Debug)]
@@ -47,6 +47,17 @@ impl NodeDir {
         self.root.join("run.json")
     }
 
+    /// Makes the directory of the keys, for this user only.
+    pub(crate) fn create_keys_directory(&self) -> Result<(), OperatorError> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let keys = self.root.join("keys");
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&keys)
+            .map_err(|source| OperatorError::file("create", &keys, source))
+    }
+
     /// Reads the genesis file and its digest.
     ///
     /// # Errors
@@ -62,40 +73,54 @@ impl NodeDir {
         Ok((genesis, *blake3::hash(&bytes).as_bytes()))
     }
 
-    /// Reads the node's key.
+    /// Reads the node's keys; asks once for the passphrase if they are sealed.
     ///
     /// # Errors
-    /// Unreadable or malformed.
-    pub fn read_node_key(&self) -> Result<NodeKey, OperatorError> {
+    /// Unreadable, open to others, malformed, or sealed and the passphrase is not there.
+    pub fn read_keys(&self, passphrase_file: Option<&Path>) -> Result<Keys, OperatorError> {
+        let (node_path, share_path) = (self.node_key(), self.chain_share());
+        let (node, share) = (KeyFile::read(&node_path)?, KeyFile::read(&share_path)?);
+        let question = format!("Passphrase of the keys in {}: ", self.root.join("keys").display());
+        let passphrase =
+            if node.is_sealed() || share.is_sealed() { keys::passphrase(passphrase_file, &question)? } else { None };
+        let node = node_key(&node_path, &node.open(passphrase.as_ref())?)?;
+        Ok(Keys { node, chain_share: share.open(passphrase.as_ref())? })
+    }
+
+    /// Reads the node's own key with a passphrase that is known already.
+    pub(crate) fn open_node_key(&self, passphrase: Option<&Passphrase>) -> Result<NodeKey, OperatorError> {
         let path = self.node_key();
-        let bytes = read_hex(&path)?;
-        let seed: [u8; 32] = bytes.try_into().map_err(|bytes: Vec<u8>| OperatorError::Key {
-            path,
-            reason: format!("holds {} bytes where a node key has 32", bytes.len()),
-        })?;
-        Ok(NodeKey::from_seed(seed))
+        node_key(&path, &KeyFile::read(&path)?.open(passphrase)?)
     }
 
-    /// Reads the node's share of the chain key.
+    /// Reads the node's own key; asks for the passphrase if it is sealed.
     ///
     /// # Errors
-    /// Unreadable or malformed hex; what it encodes is checked by its user.
-    pub fn read_chain_share(&self) -> Result<Vec<u8>, OperatorError> {
-        read_hex(&self.chain_share())
+    /// As [`Self::read_keys`].
+    pub fn read_node_key(&self, passphrase_file: Option<&Path>) -> Result<NodeKey, OperatorError> {
+        let path = self.node_key();
+        let file = KeyFile::read(&path)?;
+        let passphrase = if file.is_sealed() {
+            keys::passphrase(passphrase_file, &format!("Passphrase of {}: ", path.display()))?
+        } else {
+            None
+        };
+        node_key(&path, &file.open(passphrase.as_ref())?)
     }
 }
 
-/// Writes a secret as hex, readable by this user only.
-pub(crate) fn write_secret(path: &Path, secret: &[u8]) -> Result<(), OperatorError> {
-    let write = || -> std::io::Result<()> {
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        writeln!(file, "{}", hex::encode(secret))?;
-        file.sync_all()
-    };
-    write().map_err(|source| OperatorError::file("write", path, source))
+/// The secrets of a node; wiped from memory when dropped.
+pub struct Keys {
+    /// The node's identity.
+    pub node: NodeKey,
+    /// The node's share of the chain key; what it encodes is checked by its user.
+    pub chain_share: Zeroizing<Vec<u8>>,
 }
 
-fn read_hex(path: &Path) -> Result<Vec<u8>, OperatorError> {
-    let text = std::fs::read_to_string(path).map_err(|source| OperatorError::file("read", path, source))?;
-    hex::decode(text.trim()).map_err(|_| OperatorError::Key { path: path.to_owned(), reason: "is not hex".into() })
+fn node_key(path: &Path, bytes: &[u8]) -> Result<NodeKey, OperatorError> {
+    let seed: [u8; 32] = bytes.try_into().map_err(|_| OperatorError::Key {
+        path: path.to_owned(),
+        reason: format!("holds {} bytes where a node key has 32", bytes.len()),
+    })?;
+    Ok(NodeKey::from_seed(*Zeroizing::new(seed)))
 }

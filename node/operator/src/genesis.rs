@@ -1,10 +1,6 @@
 //! Making a test network: keys, shares from a dealer, genesis and one directory per node.
 
-use crate::{
-    config::Config,
-    error::OperatorError,
-    files::{NodeDir, write_secret},
-};
+use crate::{config::Config, error::OperatorError, files::NodeDir};
 use mains_consensus::ChainKey;
 use mains_crypto::NodeKey;
 use mains_gateway::Sibling;
@@ -15,6 +11,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
+use zeroize::Zeroizing;
 
 /// What a test network looks like.
 #[derive(Clone, Debug)]
@@ -75,36 +72,20 @@ const LEADER_TIMEOUT_MS: u64 = 1_200;
 pub fn create_testnet(dir: &Path, options: &TestnetOptions) -> Result<TestnetFiles, OperatorError> {
     let mut keys: Vec<NodeKey> = (0..options.nodes).map(|_| NodeKey::from_seed(random())).collect();
     keys.sort_by_key(NodeKey::public);
-    let (sharing, shares) = ChainKey::deal(options.nodes as u32, random());
-    let genesis = Genesis {
-        network: options.network.clone(),
-        kind: NetworkKind::Test,
-        time: now(),
-        nodes: keys.iter().map(|key| GenesisNode { public_key: key.public(), operator: key.node_id() }).collect(),
-        chain_key_origin: ChainKeyOrigin::TrustedDealer,
-        chain_key: sharing.public_key().to_vec(),
-        chain_key_sharing: sharing.encode(),
-        accounts: std::iter::once(Principal::anonymous())
-            .chain(options.funded.iter().copied())
-            .map(|principal| (principal, TESTNET_FUNDS))
-            .collect(),
-        heartbeat_ms: HEARTBEAT_MS,
-        leader_timeout_ms: LEADER_TIMEOUT_MS,
-        require_publisher_signature: options.require_publisher_signature.clone(),
-    };
-    let genesis = mains_wire::encode(&genesis);
+    let members: Vec<[u8; 32]> = keys.iter().map(NodeKey::public).collect();
+    let accounts = std::iter::once(Principal::anonymous()).chain(options.funded.iter().copied());
+    let accounts = accounts.map(|principal| (principal, TESTNET_FUNDS)).collect();
+    let dealt = deal(&options.network, &members, accounts, options.require_publisher_signature.clone());
     let mut files = TestnetFiles { nodes: Vec::new(), node_ids: Vec::new() };
-    for (index, (key, share)) in keys.iter().zip(shares).enumerate() {
+    for (index, (key, share)) in keys.iter().zip(&dealt.shares).enumerate() {
         let node = NodeDir::new(dir.join(format!("node-{index}")));
         if node.root().exists() {
             return Err(OperatorError::Exists { path: node.root().to_owned() });
         }
-        let keys_dir = node.root().join("keys");
-        std::fs::create_dir_all(&keys_dir).map_err(|source| OperatorError::file("create", &keys_dir, source))?;
-        write_secret(&node.node_key(), &key.seed())?;
-        write_secret(&node.chain_share(), &share)?;
-        std::fs::write(node.genesis(), &genesis)
-            .map_err(|source| OperatorError::file("write", &node.genesis(), source))?;
+        node.create_keys_directory()?;
+        crate::keys::write(&node.node_key(), &*Zeroizing::new(key.seed()), None)?;
+        crate::keys::write(&node.chain_share(), share, None)?;
+        write_genesis(&node, &dealt.genesis)?;
         let config = Config { mdns: false, ..Config::default() };
         write_config(&node, placed(config, &keys, &options.addresses, index))?;
         files.nodes.push(node.root().to_owned());
@@ -113,13 +94,50 @@ pub fn create_testnet(dir: &Path, options: &TestnetOptions) -> Result<TestnetFil
     Ok(files)
 }
 
+/// A test network's beginning, as its dealer hands it out.
+pub(crate) struct Dealt {
+    /// The genesis file.
+    pub(crate) genesis: Vec<u8>,
+    /// A share of the chain key for each member, in the order of their keys.
+    pub(crate) shares: Vec<Zeroizing<Vec<u8>>>,
+}
+
+/// Makes a genesis file and shares for these members, whose keys are in order.
+pub(crate) fn deal(
+    network: &str,
+    members: &[[u8; 32]],
+    accounts: Vec<(Principal, Cycles)>,
+    require_publisher_signature: RequiredSignature,
+) -> Dealt {
+    let (sharing, shares) = ChainKey::deal(members.len() as u32, random());
+    let node = |key: &[u8; 32]| GenesisNode { public_key: *key, operator: mains_crypto::node_id(key) };
+    let genesis = Genesis {
+        network: network.to_owned(),
+        kind: NetworkKind::Test,
+        time: now(),
+        nodes: members.iter().map(node).collect(),
+        chain_key_origin: ChainKeyOrigin::TrustedDealer,
+        chain_key: sharing.public_key().to_vec(),
+        chain_key_sharing: sharing.encode(),
+        accounts,
+        heartbeat_ms: HEARTBEAT_MS,
+        leader_timeout_ms: LEADER_TIMEOUT_MS,
+        require_publisher_signature,
+    };
+    Dealt { genesis: mains_wire::encode(&genesis), shares: shares.into_iter().map(Zeroizing::new).collect() }
+}
+
+pub(crate) fn write_genesis(node: &NodeDir, genesis: &[u8]) -> Result<(), OperatorError> {
+    std::fs::write(node.genesis(), genesis).map_err(|source| OperatorError::file("write", &node.genesis(), source))
+}
+
 /// Gives the nodes of a stopped test network other addresses; the rest of their config files stays.
 ///
 /// # Errors
 /// A config or key file cannot be read or written.
 pub fn move_testnet(dirs: &[PathBuf], addresses: &[Addresses]) -> Result<(), OperatorError> {
     let nodes: Vec<NodeDir> = dirs.iter().map(NodeDir::new).collect();
-    let keys = nodes.iter().map(NodeDir::read_node_key).collect::<Result<Vec<_>, _>>()?;
+    let keys = nodes.iter().map(|node| node.read_node_key(None)).collect::<Result<Vec<_>, _>>()?;
     for (index, node) in nodes.iter().enumerate() {
         write_config(node, placed(Config::read_as_written(&node.config())?, &keys, addresses, index))?;
     }
@@ -141,12 +159,12 @@ fn placed(config: Config, keys: &[NodeKey], addresses: &[Addresses], index: usiz
     }
 }
 
-fn write_config(node: &NodeDir, config: Config) -> Result<(), OperatorError> {
+pub(crate) fn write_config(node: &NodeDir, config: Config) -> Result<(), OperatorError> {
     let text = toml::to_string_pretty(&config).expect("a config serializes");
     std::fs::write(node.config(), text).map_err(|source| OperatorError::file("write", &node.config(), source))
 }
 
-fn random() -> [u8; 32] {
+pub(crate) fn random() -> [u8; 32] {
     let mut bytes = [0; 32];
     rand::rngs::SysRng.try_fill_bytes(&mut bytes).expect("the operating system has randomness");
     bytes

@@ -3,10 +3,13 @@
 //! Nothing here decides replicated results. Spec: `specs/architecture.md`.
 
 pub mod config;
+pub mod doctor;
 pub mod error;
 pub mod files;
 pub mod genesis;
 mod history;
+pub mod init;
+mod keys;
 pub mod node;
 pub mod telemetry;
 
@@ -14,5 +17,6 @@ pub use config::{Config, NodeConfig};
 pub use error::OperatorError;
 pub use files::NodeDir;
 pub use genesis::{Addresses, TestnetFiles, TestnetOptions, create_testnet, move_testnet};
+pub use init::{InitOptions, Initialized, Member, init, invite};
 pub use mains_state::RequiredSignature;
 pub use node::run;

@@ -3,7 +3,7 @@
 use crate::{
     config::{Config, NodeConfig},
     error::OperatorError,
-    files::NodeDir,
+    files::{Keys, NodeDir},
     history::HistoryWriter,
     telemetry,
 };
@@ -20,9 +20,13 @@ use mains_store::{DataDir, FileCheckpoints, History};
 use serde::{Deserialize, Serialize};
 use std::{path::Path, sync::Arc};
 use tokio::task::JoinSet;
+use zeroize::Zeroizing;
 
 /// Threads of the runtime: a testnet's four processes share a small machine.
 const RUNTIME_THREADS: usize = 2;
+
+/// Exit code after a second signal.
+const EXIT_TWICE: i32 = 130;
 
 /// What a running node tells its surroundings, as `run.json` in its directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +48,7 @@ struct Prepared {
     genesis: Genesis,
     genesis_digest: [u8; 32],
     key: NodeKey,
-    chain_share: Vec<u8>,
+    chain_share: Zeroizing<Vec<u8>>,
     data: DataDir,
     api: std::net::TcpListener,
 }
@@ -58,16 +62,26 @@ pub fn run(dir: &Path) -> Result<(), OperatorError> {
     let config = Config::read(&dir.config())?;
     telemetry::start(&config.log);
     telemetry::exit_on_panic();
+    raise_open_files();
     let prepared = prepare(dir, config)?;
     let storage = prepared.data.chain();
     let runtime_config = runtime::Config::new().with_worker_threads(RUNTIME_THREADS).with_storage_directory(storage);
     runtime::Runner::new(runtime_config).start(|context| serve(context, prepared))
 }
 
+/// As many open files as this user may have: each client's connection takes one, and the usual 1,024 are soon gone.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
+    if let Err(error) = raised {
+        tracing::debug!(%error, "cannot raise the number of open files");
+    }
+}
+
 fn prepare(dir: NodeDir, config: NodeConfig) -> Result<Prepared, OperatorError> {
     let (genesis, genesis_digest) = dir.read_genesis()?;
-    let key = dir.read_node_key()?;
-    let chain_share = dir.read_chain_share()?;
+    let Keys { node: key, chain_share } = dir.read_keys(config.passphrase_file.as_deref())?;
     if !genesis.nodes.iter().any(|node| node.public_key == key.public()) {
         return Err(OperatorError::NotAMember { node: key.node_id().to_text(), network: genesis.network });
     }
@@ -95,8 +109,7 @@ async fn serve(context: runtime::Context, node: Prepared) -> Result<(), Operator
     node.api.set_nonblocking(true).map_err(|source| OperatorError::file("use", &node.dir.run_file(), source))?;
     let listener = tokio::net::TcpListener::from_std(node.api)
         .map_err(|source| OperatorError::file("use", &node.dir.run_file(), source))?;
-    let gateway = mains_gateway::Config { siblings: node.config.siblings, ..mains_gateway::Config::default() };
-    mains_gateway::serve(listener, handle, gateway, stop)
+    mains_gateway::serve(listener, handle, node.config.gateway, stop)
         .await
         .map_err(|error| OperatorError::Network(error.to_string()))?;
     tracing::info!("stopped");
@@ -150,7 +163,7 @@ async fn start_replica(
             genesis: node.genesis.clone(),
             genesis_digest: node.genesis_digest,
             key: node.key.clone(),
-            chain_share: node.chain_share.clone(),
+            chain_share: node.chain_share.to_vec(),
             engine: Arc::new(engine),
             checkpoints: Arc::new(FileCheckpoints::open(node.data.checkpoints())?),
             checkpoint_interval: CHECKPOINT_INTERVAL,
@@ -195,6 +208,7 @@ fn write_run_file(dir: &NodeDir, run_file: &RunFile) -> Result<(), OperatorError
         .map_err(|source| OperatorError::file("write", &path, source))
 }
 
+/// Ends with the first signal to stop. A second one ends the process at once: nothing durable depends on the rest.
 fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -204,5 +218,13 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
+        tracing::info!("stops: open requests are answered first; a second signal ends it at once");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            std::process::exit(EXIT_TWICE);
+        });
     })
 }

@@ -121,6 +121,33 @@ pub(crate) enum TestnetCommand {
         #[arg(long, value_name = "PRINCIPAL", requires = "require_publisher_signature")]
         publisher: Vec<String>,
     },
+    /// Deal a test network to nodes that others run: writes an invitation for each.
+    Invite {
+        /// The network's name.
+        network: String,
+        /// A member: the public key that its `mains node init` printed, and where the others find it, if it has a
+        /// fixed address, for example `9f…c3@/ip4/192.0.2.1/tcp/4951`.
+        #[arg(long = "member", value_name = "KEY[@ADDRESS]", required = true)]
+        members: Vec<String>,
+        /// Where the invitations go. Each holds a secret: hand it to that node's operator only.
+        #[arg(long, default_value = ".")]
+        out: PathBuf,
+    },
+    /// Kill and pause replicas of a network of its own under load for a while, then check what the clients saw.
+    Chaos {
+        /// How long.
+        #[arg(long, default_value_t = 1.0)]
+        minutes: f64,
+        /// Where faults and operations are drawn from. Default: the time.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Where the replicas keep their files; it must be empty. Default: a temporary directory.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// API port of the first replica; the others follow. Default: 4950.
+        #[arg(long)]
+        port: Option<u16>,
+    },
     /// Show every replica.
     Status(TestnetDir),
     /// Stop all replicas; `testnet up` continues.
@@ -284,18 +311,59 @@ pub(crate) struct VerifyArguments {
 /// `mains node …`.
 #[derive(Subcommand)]
 pub(crate) enum NodeCommand {
-    /// Run the node in a directory until it is told to stop.
-    Run {
+    /// Make a node's keys and config; with an invitation, make it a member of a network.
+    Init(NodeInit),
+    /// Run the node in a directory until it is told to stop (SIGINT or SIGTERM; a second one ends it at once).
+    Up(NodeUp),
+    /// Show how a node is doing.
+    Status {
         /// The node's directory.
         #[arg(long)]
         dir: PathBuf,
-        /// Leave the terminal's session first.
-        #[arg(long, hide = true)]
-        own_session: bool,
-        /// End when the process that started this one is gone; standard input must be a pipe from it.
-        #[arg(long, hide = true)]
-        end_with_parent: bool,
     },
+    /// Look for what goes wrong in practice; says how to fix it. Fails if the node cannot do its work.
+    Doctor {
+        /// The node's directory.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+}
+
+/// `mains node init`.
+#[derive(Args)]
+pub(crate) struct NodeInit {
+    /// The node's directory; what is there stays as it is.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// An invitation to a network, as its maker wrote it for this node.
+    #[arg(long, value_name = "INVITATION")]
+    pub(crate) join: Option<PathBuf>,
+    /// Address of the API. Default: 127.0.0.1:4950.
+    #[arg(long)]
+    pub(crate) api: Option<String>,
+    /// Address for other nodes (multiaddr); may be given more than once. Default: all interfaces, port 4951.
+    #[arg(long)]
+    pub(crate) listen: Vec<String>,
+    /// Seal new keys with a passphrase.
+    #[arg(long)]
+    pub(crate) seal: bool,
+    /// File that holds the passphrase. Default: MAINS_PASSPHRASE, else asked for.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+/// `mains node up`.
+#[derive(Args)]
+pub(crate) struct NodeUp {
+    /// The node's directory.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// Leave the terminal's session first.
+    #[arg(long, hide = true)]
+    pub(crate) own_session: bool,
+    /// End when the process that started this one is gone; standard input must be a pipe from it.
+    #[arg(long, hide = true)]
+    pub(crate) end_with_parent: bool,
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod verify;
 pub(crate) use testnet::interrupted;
 
 use crate::{
-    args::{Command, NodeCommand, Shared},
+    args::{Command, Shared},
     context::Context,
     demo,
 };
@@ -21,6 +21,7 @@ use anyhow::Result;
 
 /// Runs a command that needs no runtime of its own.
 pub(crate) async fn run(shared: Shared, command: Command) -> Result<()> {
+    let (output, quiet) = (shared.output, shared.quiet);
     let context = Context::new(shared);
     match command {
         Command::Demo(arguments) => demo::run(context?, arguments).await,
@@ -34,8 +35,7 @@ pub(crate) async fn run(shared: Shared, command: Command) -> Result<()> {
         Command::Bill { name } => bill::run(&context?, &name).await,
         // Works without a home: it reads one file and asks nobody.
         Command::Verify(arguments) => verify::run(arguments),
-        Command::Node(NodeCommand::Run { dir, own_session, end_with_parent }) => {
-            node::run(&dir, own_session, end_with_parent)
-        }
+        // Needs no home either: a node's operator is nobody's client.
+        Command::Node(command) => node::run(command, output, quiet).await,
     }
 }

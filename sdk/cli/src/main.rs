@@ -25,9 +25,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         // The node builds its own runtime.
-        Command::Node(NodeCommand::Run { dir, own_session, end_with_parent }) => {
-            commands::node::run(&dir, own_session, end_with_parent)
-        }
+        Command::Node(NodeCommand::Up(arguments)) => commands::node::up(&arguments),
         command => on_runtime(commands::run(arguments.shared, command)),
     };
     match result {

@@ -166,7 +166,7 @@ impl Drop for Running {
 fn spawn(mut command: Command, dir: &Path) -> Result<Child> {
     let log = fs::File::create(log(dir))?;
     let child = command
-        .args(["node", "run", "--dir"])
+        .args(["node", "up", "--dir"])
         .arg(dir)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)

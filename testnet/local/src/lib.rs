@@ -3,6 +3,7 @@
 //! Knows directories, ports and process ids, nothing about consensus. Every failure is one line that says what to do;
 //! every wait is for a predicate, with a deadline. Spec: `specs/architecture.md`.
 
+mod chaos;
 mod error;
 mod files;
 mod ports;
@@ -10,6 +11,7 @@ mod process;
 mod status;
 mod testnet;
 
+pub use chaos::{ChaosError, ChaosOptions, ChaosReport, chaos};
 pub use error::LocalError;
 pub use files::{ReplicaFile, TestnetFile};
 pub use mains_operator::RequiredSignature;

@@ -51,7 +51,7 @@ pub(crate) fn spawn(binary: &Path, replica: &ReplicaFile, lifetime: Lifetime) ->
     let file = OpenOptions::new().create(true).append(true).open(&log).map_err(LocalError::file("write", &log))?;
     let errors = file.try_clone().map_err(LocalError::file("write", &log))?;
     let mut child = Command::new(binary)
-        .args(["node", "run", "--own-session"])
+        .args(["node", "up", "--own-session"])
         .args((lifetime == Lifetime::Parent).then_some("--end-with-parent"))
         .arg("--dir")
         .arg(&replica.dir)
@@ -106,6 +106,11 @@ pub(crate) fn terminate(pid: u32) {
 /// Ends a process at once, as a power cut would.
 pub(crate) fn kill(pid: u32) {
     signal(pid, Signal::KILL);
+}
+
+/// Stops a process where it is, or lets it go on.
+pub(crate) fn pause(pid: u32, is_paused: bool) {
+    signal(pid, if is_paused { Signal::STOP } else { Signal::CONT });
 }
 
 fn signal(pid: u32, signal: Signal) {

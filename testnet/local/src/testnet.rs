@@ -238,6 +238,30 @@ impl Testnet {
         self.forget(index)
     }
 
+    /// Ends all replicas at the same moment, as a power cut of the whole rack would.
+    ///
+    /// # Errors
+    /// The system does not remove a process.
+    pub async fn kill_all(&mut self) -> Result<(), LocalError> {
+        (0..self.file.replicas.len()).filter_map(|index| self.pid(index)).for_each(process::kill);
+        for index in 0..self.file.replicas.len() {
+            self.kill(index).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops a replica's process where it is (SIGSTOP), or lets it go on.
+    ///
+    /// # Errors
+    /// [`LocalError::NoSuchReplica`].
+    pub fn pause(&mut self, index: usize, is_paused: bool) -> Result<(), LocalError> {
+        self.check(index)?;
+        if let Some(pid) = self.pid(index) {
+            process::pause(pid, is_paused);
+        }
+        Ok(())
+    }
+
     /// Ends all replicas in order (SIGTERM), and by force those that do not follow.
     ///
     /// # Errors

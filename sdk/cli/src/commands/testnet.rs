@@ -5,9 +5,13 @@ use crate::{
     context::{self, Context},
     terminal::{self, Colour},
 };
-use anyhow::Result;
-use mains_local::{LocalError, Options, ReplicaStatus, RequiredSignature, Testnet};
-use std::path::PathBuf;
+use anyhow::{Context as _, Result};
+use mains_local::{ChaosOptions, LocalError, Options, ReplicaStatus, RequiredSignature, Testnet};
+use mains_operator::Member;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub(crate) async fn run(context: Context, command: TestnetCommand) -> Result<()> {
     match command {
@@ -21,6 +25,8 @@ pub(crate) async fn run(context: Context, command: TestnetCommand) -> Result<()>
             };
             up(&context, &options, detach).await
         }
+        TestnetCommand::Invite { network, members, out } => invite(&context, &network, &members, &out),
+        TestnetCommand::Chaos { minutes, seed, dir, port } => chaos(&context, minutes, seed, dir, port).await,
         TestnetCommand::Status(dir) => {
             let testnet = open(&context, dir.dir)?;
             print(&context, &testnet.status().await);
@@ -89,6 +95,73 @@ async fn up(context: &Context, options: &Options, detach: bool) -> Result<()> {
     interrupted().await;
     context.note("stopping");
     Ok(testnet.stop_all().await?)
+}
+
+async fn chaos(
+    context: &Context,
+    minutes: f64,
+    seed: Option<u64>,
+    dir: Option<PathBuf>,
+    api_port: Option<u16>,
+) -> Result<()> {
+    let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let seed = seed.unwrap_or_else(|| clock() as u64);
+    let temporary = if dir.is_some() { None } else { Some(tempfile::tempdir()?) };
+    let dir = dir.unwrap_or_else(|| temporary.as_ref().map_or(PathBuf::new(), |made| made.path().join("testnet")));
+    let binary = context::binary()?;
+    let testnet = Options { dir, binary, nodes: None, api_port, require_publisher_signature: None };
+    let duration = Duration::try_from_secs_f64(minutes * 60.0).context("--minutes must be a positive number")?;
+    context.note(format_args!("seed {seed}"));
+    let options = ChaosOptions { testnet, duration, seed };
+    let report = tokio::select! {
+        report = mains_local::chaos(&options, |step| context.note(step)) => report,
+        () = interrupted() => anyhow::bail!("interrupted"),
+    };
+    let report = match (report, temporary) {
+        (Ok(report), _) => report,
+        (Err(error), None) => return Err(error.into()),
+        // What happened can be looked at.
+        (Err(error), Some(made)) => return Err(anyhow::anyhow!("{error} (files: {})", made.keep().display())),
+    };
+    if context.is_json() {
+        terminal::json(&report);
+        return Ok(());
+    }
+    terminal::line(format_args!(
+        "{} SIGKILLs ({} single, {} of all four at once), {} pauses; {} operations answered, {} not; {} in the logs",
+        report.processes_killed(4),
+        report.kills,
+        report.blackouts,
+        report.pauses,
+        report.answered,
+        report.unanswered,
+        report.logged
+    ));
+    terminal::line(format_args!(
+        "every history is linearizable; all replicas agree at height {}; longest silence {} ms",
+        terminal::group(report.height),
+        report.longest_silence_ms
+    ));
+    Ok(())
+}
+
+fn invite(context: &Context, network: &str, members: &[String], out: &Path) -> Result<()> {
+    let members = members.iter().map(|text| member(text)).collect::<Result<Vec<_>>>()?;
+    for path in mains_operator::invite(out, network, members)? {
+        terminal::line(path.display());
+    }
+    context
+        .note("Hand each file to the operator of the node whose key is its name; it holds that node's secret share.");
+    Ok(())
+}
+
+fn member(text: &str) -> Result<Member> {
+    let (key, address) = text.split_once('@').map_or((text, None), |(key, address)| (key, Some(address)));
+    let public_key = hex::decode(key).ok().and_then(|bytes| bytes.try_into().ok());
+    let public_key = public_key
+        .with_context(|| format!("`{key}` is no public key: give the 64 hex digits that `mains node init` printed"))?;
+    let address = address.map(Member::parse_address).transpose().map_err(anyhow::Error::msg)?;
+    Ok(Member { public_key, address })
 }
 
 async fn start(testnet: &mut Testnet) -> Result<Vec<ReplicaStatus>, LocalError> {

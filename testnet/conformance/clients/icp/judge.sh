@@ -161,7 +161,7 @@ says "network status" 'Root Key|root' icp network status
 says "network ping" 'healthy' icp network ping --wait-healthy
 use local
 says "network stop" '.*' icp network stop
-! pgrep -f "node run .*$project" >/dev/null || { echo "replicas outlive 'network stop'" >&2; exit 1; }
+! pgrep -f "node up .*$project" >/dev/null || { echo "replicas outlive 'network stop'" >&2; exit 1; }
 refuses "a stopped network is not there" '.' icp canister call motoko count '()' --query -e local
 
 "$mains" testnet up --detach --port "${MAINS_ICP_PORT:-5450}" >"$scratch/last" 2>&1

@@ -1,4 +1,4 @@
-//! A node as a program: what `mains node run` is to an operator, for tests, which can only start binaries of their own crate.
+//! A node as a program: what `mains node up` is to an operator, for tests, which can only start binaries of their own crate.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -8,9 +8,9 @@ fn main() -> ExitCode {
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let directory = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["node", "run", .., "--dir", directory] => PathBuf::from(directory),
+        ["node", "up", .., "--dir", directory] => PathBuf::from(directory),
         _ => {
-            eprintln!("usage: conformance-node node run --dir DIR");
+            eprintln!("usage: conformance-node node up --dir DIR");
             return ExitCode::from(2);
         }
     };
