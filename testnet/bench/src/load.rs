@@ -221,7 +221,7 @@ pub(crate) async fn run(
     measured
 }
 
-async fn send(
+pub(crate) async fn send(
     http: &reqwest::Client,
     node: &str,
     request: &Request,

@@ -5,6 +5,7 @@ mod canisters;
 mod floor;
 mod load;
 mod report;
+mod strain;
 mod subject;
 
 use anyhow::Result;
@@ -25,6 +26,10 @@ struct Options {
     /// Canisters of the many-canister measurement.
     #[arg(long, default_value_t = 1_000)]
     canisters: usize,
+    /// Measure instead what the network does under strain: one replica killed or paused, ten times too many clients,
+    /// hostile ones.
+    #[arg(long)]
+    strain: bool,
 }
 
 /// Requests of the one-client latency measurement.
@@ -43,7 +48,11 @@ fn main() -> Result<()> {
     }
     let options = Options::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let lines = runtime.block_on(measure(&options))?;
+    let lines = if options.strain {
+        runtime.block_on(strain::measure(Duration::from_secs(options.seconds)))?
+    } else {
+        runtime.block_on(measure(&options))?
+    };
     report::print(&lines);
     Ok(())
 }

@@ -127,6 +127,32 @@ impl Subject {
         Ok(ticks / TICKS_PER_SECOND)
     }
 
+    /// Ends a replica as a power cut would.
+    pub(crate) async fn kill(&self, index: usize) -> Result<()> {
+        Ok(self.testnet.lock().await.kill(index).await?)
+    }
+
+    /// Starts a replica again and waits until all serve.
+    pub(crate) async fn restart(&mut self, index: usize) -> Result<()> {
+        let mut testnet = self.testnet.lock().await;
+        testnet.start(index)?;
+        self.pids = testnet.ready().await?.iter().filter_map(|replica| replica.pid).collect();
+        Ok(())
+    }
+
+    /// Stops a replica's process where it is, or lets it go on.
+    pub(crate) fn pause(&self, index: usize, is_paused: bool) -> Result<()> {
+        let pid = rustix::process::Pid::from_raw(self.pids[index] as i32).context("a process id")?;
+        let signal = if is_paused { rustix::process::Signal::STOP } else { rustix::process::Signal::CONT };
+        Ok(rustix::process::kill_process(pid, signal)?)
+    }
+
+    /// Waits until all replicas serve.
+    pub(crate) async fn ready(&self) -> Result<()> {
+        self.testnet.lock().await.ready().await?;
+        Ok(())
+    }
+
     /// Stops the replicas.
     pub(crate) async fn stop(&self) -> Result<()> {
         Ok(self.testnet.lock().await.stop_all().await?)
