@@ -26,9 +26,11 @@ pub const BLOCKS: u64 = 4;
 pub const PARTIALS: u64 = 5;
 /// Ingress messages for the others' pools; the replica's own.
 pub const INGRESS: u64 = 6;
+/// Objects of states, and the way on from a state; the replica's own.
+pub const SYNC: u64 = 7;
 
 /// Every channel and its quota (messages a second from one peer), in the order of the numbers.
-pub fn all() -> [(u64, Quota); 7] {
+pub fn all() -> [(u64, Quota); 8] {
     let per_second = Quota::per_second;
     [
         (VOTES, per_second(NZU32!(256))),
@@ -38,6 +40,7 @@ pub fn all() -> [(u64, Quota); 7] {
         (BLOCKS, per_second(NZU32!(64))),
         (PARTIALS, per_second(NZU32!(128))),
         (INGRESS, per_second(NZU32!(1024))),
+        (SYNC, per_second(NZU32!(256))),
     ]
 }
 

@@ -5,7 +5,8 @@
 use crate::{
     Block, Committee, ConsensusError, Digest, Parameters, PublicKey, Scheme,
     application::{Application, deliver},
-    committee,
+    committee, floor,
+    gate::{Gate, Gated},
     pace::RETRY,
     payloads::Payloads,
 };
@@ -84,6 +85,8 @@ pub struct Config<B, P> {
     pub partition: String,
     /// The pace.
     pub parameters: Parameters,
+    /// Which of this member's votes go out.
+    pub gate: Gate,
 }
 
 /// A sender and a receiver for each of the engine's channels; see [`crate::channels`].
@@ -107,6 +110,8 @@ pub struct Running {
     pub handles: Vec<Handle<()>>,
     /// Reads the chain.
     pub mailbox: Mailbox,
+    /// Checks what a chain may go on from.
+    pub floors: floor::Floors,
 }
 
 /// The chain of finalized blocks, as far as this node holds it. Clones are cheap.
@@ -129,6 +134,24 @@ impl Mailbox {
     /// The newest finalized height and its block's digest.
     pub async fn tip(&self) -> Option<(Height, Digest32)> {
         self.0.get_info(Identifier::Latest).await.map(|(height, digest)| (Height(height.get()), digest.0))
+    }
+
+    /// The view of the newest finalized block; 0 if there is none.
+    pub async fn newest_view(&self) -> u64 {
+        let newest = self.0.get_block(Identifier::Latest).await;
+        newest.map_or(0, |block| block.inner().view())
+    }
+
+    /// Proof that the block at `height` is finalized, if there is one for this very block: for most there is, others are
+    /// finalized by one that follows.
+    pub async fn floor_at(&self, height: Height) -> Option<floor::Floor> {
+        self.0.get_finalization(EngineHeight::new(height.get())).await.map(floor::Floor)
+    }
+
+    /// Goes on from a finalized block that lies ahead: everything before it is forgotten, it and what follows is delivered.
+    /// The state before it must be durable.
+    pub fn set_floor(&self, floor: floor::Floor) {
+        self.0.set_floor(floor.0);
     }
 
     /// Forgets finalized blocks below `height`: only what no replay and no peer needs any more.
@@ -229,6 +252,9 @@ where
     let executed = floor.processed().map_or(Height::ZERO, |processed| Height(processed.height().get()));
     let (sender, deliveries) = mpsc::channel(4 * UNEXECUTED_BLOCKS_MAX);
     let application = Application::new(payloads.clone(), executed, sender);
+    let floors = floor::Floors(scheme.clone());
+    let (votes, vote_receiver) = channels.vote;
+    let votes = Gated { sender: votes, gate: config.gate };
     let automaton = Deferred::new(context.child("automaton"), application.clone(), mailbox.clone(), one_epoch());
     let voting = simplex::Engine::new(
         context.child("voting"),
@@ -265,9 +291,9 @@ where
         context.child("deliver").spawn(move |_| deliver(payloads, deliveries)),
         broadcast.start(channels.broadcast),
         archive.start(application, buffer, missing),
-        voting.start(channels.vote, channels.certificate, channels.resolver),
+        voting.start((votes, vote_receiver), channels.certificate, channels.resolver),
     ];
-    Running { handles, mailbox: Mailbox(mailbox) }
+    Running { handles, mailbox: Mailbox(mailbox), floors }
 }
 
 /// One epoch without end: committees do not change yet.

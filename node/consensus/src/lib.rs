@@ -10,6 +10,8 @@ pub mod certification;
 pub mod channels;
 pub mod committee;
 pub mod engine;
+pub mod floor;
+pub mod gate;
 pub mod pace;
 pub mod payloads;
 
@@ -18,6 +20,8 @@ pub use block::{Block, Certificate, Control};
 pub use certification::{Added, ChainKey, Collector, Partial};
 pub use committee::{Committee, PrivateKey, PublicKey, Scheme};
 pub use engine::{Channels, Config, Mailbox, Running, start};
+pub use floor::{Floor, Floors};
+pub use gate::Gate;
 pub use pace::Parameters;
 pub use payloads::{Ack, Delivery, Payloads, Proposal, Verdict};
 

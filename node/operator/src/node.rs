@@ -14,7 +14,7 @@ use mains_consensus::channels;
 use mains_crypto::NodeKey;
 use mains_engine::WasmtimeEngine;
 use mains_network::{Network, NetworkError};
-use mains_replica::{CHECKPOINT_INTERVAL, PeerStatus, ReplicaHandle, Surroundings, Waiting};
+use mains_replica::{CHECKPOINT_INTERVAL, Continuity, PeerStatus, ReplicaHandle, Surroundings, Waiting};
 use mains_state::Genesis;
 use mains_store::{DataDir, FileCheckpoints, History};
 use serde::{Deserialize, Serialize};
@@ -157,7 +157,7 @@ async fn start_replica(
     let engine =
         WasmtimeEngine::new(Some(node.data.modules())).map_err(|error| OperatorError::Network(error.to_string()))?;
     let observer = HistoryWriter::start(History::open(&node.data.history())?);
-    let running = mains_replica::start(
+    let running = mains_replica::resume(
         context.child("replica"),
         mains_replica::Config {
             genesis: node.genesis.clone(),
@@ -173,6 +173,7 @@ async fn start_replica(
             partition: "mains".into(),
         },
         mains_replica::Network { channels, blocker: oracle.clone(), provider: oracle },
+        continuity(&node.data)?,
     )
     .await
     .map_err(|error| OperatorError::Network(error.to_string()))?;
@@ -189,6 +190,20 @@ async fn start_replica(
         });
     }
     Ok((running.handle, watchers))
+}
+
+/// Whether the node's data hold all votes that its key has signed.
+fn continuity(data: &DataDir) -> Result<Continuity, OperatorError> {
+    if data.holds_all_votes()? {
+        return Ok(Continuity::Proven);
+    }
+    tracing::warn!("this key was used with other data: no vote goes out until none can contradict an earlier one");
+    let marker = data.votes_marker();
+    Ok(Continuity::Unproven(Box::new(move || {
+        if let Err(error) = marker.set() {
+            tracing::error!(%error, "the node will observe again after its next start");
+        }
+    })))
 }
 
 fn peer_status(peer: mains_network::PeerStatus) -> PeerStatus {

@@ -4,7 +4,7 @@
 //! also arrives from a peer that is ahead, or inside a block. A root that the subnet signed and that is not ours is a
 //! divergence: the replica stops before it signs anything more.
 
-use crate::{executor::Sealed, handle::Inner, view::View};
+use crate::{executor::Sealed, handle::Inner, saver::Saver, view::View};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{Receiver, Recipients, Sender};
@@ -69,6 +69,7 @@ pub(crate) struct Certifier<E, S> {
     /// Certificates of heights that are not executed yet.
     early: BTreeMap<Height, Certificate>,
     certified: Height,
+    saver: Arc<Saver>,
 }
 
 impl<E, S> Certifier<E, S>
@@ -76,7 +77,7 @@ where
     E: Clock,
     S: Sender<PublicKey = PublicKey>,
 {
-    pub(crate) fn new(context: E, inner: Arc<Inner>, chain_key: Arc<ChainKey>, sender: S) -> Self {
+    pub(crate) fn new(context: E, inner: Arc<Inner>, chain_key: Arc<ChainKey>, sender: S, saver: Arc<Saver>) -> Self {
         let collector = Collector::new(chain_key.clone());
         Self {
             context,
@@ -87,6 +88,7 @@ where
             collector,
             early: BTreeMap::new(),
             certified: Height::ZERO,
+            saver,
         }
     }
 
@@ -220,6 +222,7 @@ where
         self.early = self.early.split_off(&above);
         self.collector.forget_below(above);
         self.inner.certified(certificate);
+        self.saver.certified(certificate);
         self.inner.views.publish(View {
             state: sealed.state,
             root: certificate.root,

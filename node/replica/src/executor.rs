@@ -7,9 +7,10 @@ use crate::{
     handle::Inner,
     pool::{caller_info, execution_call},
     saver::Saver,
+    sync::Install,
     threads::{Threads, Waiting},
 };
-use mains_consensus::{Block, Delivery};
+use mains_consensus::{Block, Delivery, Floor};
 use mains_execution::Executed;
 use mains_ledger::Entry;
 use mains_state::{State, Subnet};
@@ -71,13 +72,15 @@ pub(crate) trait Chain: Send + 'static {
     fn processed(&self) -> impl Future<Output = Option<Height>> + Send;
     /// The newest finalized height that this node holds.
     fn tip(&self) -> impl Future<Output = Option<Height>> + Send;
+    /// Goes on from a finalized block that lies ahead.
+    fn set_floor(&self, floor: Floor);
 }
 
 pub(crate) struct Executor<C> {
     inner: Arc<Inner>,
     chain: C,
     thread: Threads,
-    saver: Saver,
+    saver: Arc<Saver>,
     observer: Arc<dyn Observer>,
     certifier: mpsc::Sender<Sealed>,
     state: Option<State>,
@@ -89,7 +92,7 @@ impl<C: Chain> Executor<C> {
         inner: Arc<Inner>,
         chain: C,
         waiting: Waiting,
-        saver: Saver,
+        saver: Arc<Saver>,
         observer: Arc<dyn Observer>,
         certifier: mpsc::Sender<Sealed>,
         state: State,
@@ -100,23 +103,38 @@ impl<C: Chain> Executor<C> {
         Self { inner, chain, thread, saver, observer, certifier, state: Some(state) }
     }
 
-    /// Replays what was delivered before a restart, then executes what consensus delivers. Ends with `deliveries`.
-    pub(crate) async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) {
+    /// Replays what was delivered before a restart, then executes what consensus delivers and goes on from states that were
+    /// fetched. Ends with `deliveries`.
+    pub(crate) async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>, mut installs: mpsc::Receiver<Install>) {
         // Whatever was certified here before was finalized here before: nothing older is served again.
         if let Some(tip) = self.chain.tip().await {
             self.inner.served.fetch_max(tip.get(), Ordering::Relaxed);
         }
         if let Some(processed) = self.chain.processed().await {
             let from = self.height();
-            self.catch_up(processed).await;
+            self.catch_up(processed, &mut installs).await;
             if from < processed {
                 tracing::info!(%from, to = %processed, "replayed the chain after a restart");
             }
         }
-        while let Some(Delivery { block, ack }) = deliveries.recv().await {
+        loop {
+            let Delivery { block, ack } = tokio::select! {
+                // Biased: the simulator must replay the same choice.
+                biased;
+                Some(install) = installs.recv() => {
+                    self.install(install).await;
+                    continue;
+                }
+                delivery = deliveries.recv() => match delivery {
+                    Some(delivery) => delivery,
+                    None => return,
+                },
+            };
             let height = block.height();
             if height > self.height() {
-                self.catch_up(Height(height.get() - 1)).await;
+                self.catch_up(Height(height.get() - 1), &mut installs).await;
+            }
+            if height > self.height() {
                 self.execute(block).await;
             }
             ack.acknowledge();
@@ -127,15 +145,36 @@ impl<C: Chain> Executor<C> {
         self.state.as_ref().expect("present between blocks").height
     }
 
-    async fn catch_up(&mut self, to: Height) {
+    /// Executes the blocks up to a height. What is not in the archive any more comes as a state from the others.
+    async fn catch_up(&mut self, to: Height, installs: &mut mpsc::Receiver<Install>) {
         while self.height() < to {
             let next = self.height().next();
             let Some(block) = self.chain.block(next).await else {
-                // Deliveries are gapless, so this is a checkpoint that is older than what the archive keeps.
-                panic!("block {next} is missing from the archive: empty the data directory to fetch everything again");
+                tracing::warn!(block = %next, "neither the block nor a newer checkpoint is here: waits for a state from others");
+                self.inner.needs_state.store(true, Ordering::Relaxed);
+                // Ends only when the replica stops.
+                let Some(install) = installs.recv().await else { return };
+                self.install(install).await;
+                continue;
             };
             self.execute(block).await;
         }
+    }
+
+    /// Goes on from a state that was fetched, unless this replica is beyond it.
+    async fn install(&mut self, Install { state, blocks, floor }: Install) {
+        if state.height > self.height() {
+            self.inner.executed.store(state.height.get(), Ordering::Relaxed);
+            self.inner.finalized.fetch_max(state.height.get(), Ordering::Relaxed);
+            *self.inner.latest.lock().expect("no holder panics") = Some(state.clone());
+            self.state = Some(state);
+        }
+        for block in blocks {
+            if block.height() == self.height().next() {
+                self.execute(block).await;
+            }
+        }
+        self.chain.set_floor(floor);
     }
 
     async fn execute(&mut self, block: Block) {
@@ -162,7 +201,7 @@ impl<C: Chain> Executor<C> {
             (state, root)
         };
         let (state, root) = self.thread.run(work).await.expect("one job at a time");
-        self.saver.executed(&state);
+        self.saver.executed(&state, self.inner.syncing.load(Ordering::Relaxed));
         self.inner.executed.store(state.height.get(), Ordering::Relaxed);
         self.inner.finalized.fetch_max(state.height.get(), Ordering::Relaxed);
         *self.inner.latest.lock().expect("no holder panics") = Some(state.clone());

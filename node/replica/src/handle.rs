@@ -16,7 +16,7 @@ use std::{
     collections::HashSet,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 use tokio::sync::Notify;
@@ -170,6 +170,12 @@ pub(crate) struct Inner {
     pub(crate) latest: Mutex<Option<State>>,
     pub(crate) certificate: Mutex<Option<Certificate>>,
     pub(crate) progress: Notify,
+    /// Whether a state is being fetched: no checkpoint is saved meanwhile.
+    pub(crate) syncing: AtomicBool,
+    /// Whether this replica cannot go on without a state from the others.
+    pub(crate) needs_state: AtomicBool,
+    /// How far fetching a state is, in a sentence.
+    pub(crate) catching_up: Mutex<Option<String>>,
     pub(crate) push: Push,
     pub(crate) now: Now,
     pub(crate) surroundings: OnceLock<Surroundings>,
@@ -386,6 +392,9 @@ impl ReplicaHandle {
     }
 
     fn unhealthy(&self, view: Option<&View>) -> Option<String> {
+        if let Some(progress) = self.0.catching_up.lock().expect("no holder panics").clone() {
+            return Some(progress);
+        }
         let Some(view) = view else { return Some("waits for the first certified state".into()) };
         if self.is_outdated(view) {
             let served = self.0.served.load(Ordering::Relaxed);

@@ -12,6 +12,7 @@ mod proposer;
 mod saver;
 mod spread;
 pub mod start;
+pub mod sync;
 pub mod threads;
 pub mod view;
 
@@ -20,6 +21,7 @@ pub use handle::{
     Effective, Identity, PeerStatus, QueryReply, ReadStateError, ReplicaHandle, Status, SubmitError, Surroundings,
 };
 pub use pool::Pool;
-pub use start::{Config, Network, Running, StartError, start};
+pub use start::{Config, Network, Running, StartError, resume, start};
+pub use sync::Continuity;
 pub use threads::Waiting;
 pub use view::View;

@@ -9,20 +9,24 @@ use crate::{
     proposer::Proposer,
     saver::Saver,
     spread,
+    sync::{Continuity, Parts, Synchronizer},
     threads::{Threads, Waiting},
     view::Views,
 };
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage};
-use mains_consensus::{Block, ChainKey, Mailbox};
+use mains_consensus::{Block, ChainKey, Floor, Gate, Mailbox};
 use mains_crypto::{NodeKey, RootOfTrust};
 use mains_execution::engine::Engine;
 use mains_state::{CheckpointStore, Genesis, State, StorageFailure, checkpoint};
 use mains_types::{Digest32, Height, UnixNanos};
 use rand_core::CryptoRng;
 use std::{
-    sync::{Arc, Mutex, OnceLock, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::{Duration, UNIX_EPOCH},
 };
 use tokio::sync::{Notify, mpsc};
@@ -97,9 +101,12 @@ impl Chain for Mailbox {
     async fn tip(&self) -> Option<Height> {
         Mailbox::tip(self).await.map(|(height, _)| height)
     }
+    fn set_floor(&self, floor: Floor) {
+        Mailbox::set_floor(self, floor);
+    }
 }
 
-/// Starts a replica on its newest checkpoint or at genesis.
+/// Starts a replica on its newest checkpoint or at genesis; what consensus stored holds all votes ever signed with its key.
 ///
 /// # Errors
 /// See [`StartError`]; nothing runs then.
@@ -110,6 +117,29 @@ pub async fn start<E, S, R, B, P>(
     context: E,
     config: Config,
     network: Network<S, R, B, P>,
+) -> Result<Running, StartError>
+where
+    E: Clock + CryptoRng + Spawner + Storage + Metrics,
+    S: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+    B: Blocker<PublicKey = PublicKey>,
+    P: Provider<PublicKey = PublicKey>,
+{
+    resume(context, config, network, Continuity::Proven).await
+}
+
+/// As [`start`], with what is known about the votes.
+///
+/// # Errors
+/// See [`StartError`]; nothing runs then.
+///
+/// # Panics
+/// If `network` has not one pair per channel.
+pub async fn resume<E, S, R, B, P>(
+    context: E,
+    config: Config,
+    network: Network<S, R, B, P>,
+    continuity: Continuity,
 ) -> Result<Running, StartError>
 where
     E: Clock + CryptoRng + Spawner + Storage + Metrics,
@@ -131,7 +161,7 @@ where
     let mut channels = network.channels.into_iter();
     let mut next = || channels.next().expect("one pair per channel");
     let (vote, certificate, resolver, backfill, broadcast) = (next(), next(), next(), next(), next());
-    let (partials, ingress) = (next(), next());
+    let (partials, ingress, synchronization) = (next(), next(), next());
 
     let (outgoing, to_send) = mpsc::channel(spread::OUTGOING_MAX);
     let clock = Arc::new(context.child("clock"));
@@ -156,6 +186,9 @@ where
         latest: Mutex::new(None),
         certificate: Mutex::new(None),
         progress: Notify::new(),
+        syncing: AtomicBool::new(false),
+        needs_state: AtomicBool::new(false),
+        catching_up: Mutex::new(None),
         push: Box::new(move |raw| {
             if outgoing.try_send(raw).is_err() {
                 tracing::debug!("the push queue is full: the call goes out when this replica leads");
@@ -176,6 +209,10 @@ where
     let (sealed, to_certify) = mpsc::channel(SEALED_MAX);
     let heartbeat = Duration::from_millis(genesis.heartbeat_ms);
     let proposer = Proposer::new(clock, inner.clone(), chain_key.clone(), deliveries, heartbeat);
+    let gate = match &continuity {
+        Continuity::Proven => Gate::default(),
+        Continuity::Unproven(_) => Gate::closed(),
+    };
     let consensus = mains_consensus::start(
         context.child("consensus"),
         mains_consensus::Config {
@@ -187,6 +224,7 @@ where
             blocker: network.blocker,
             provider: network.provider,
             partition: config.partition,
+            gate: gate.clone(),
             parameters: mains_consensus::Parameters {
                 heartbeat,
                 leader_timeout: Duration::from_millis(genesis.leader_timeout_ms),
@@ -197,16 +235,37 @@ where
     )
     .await;
 
-    let saver = Saver::new(config.checkpoints, config.checkpoint_interval, config.waiting);
+    let chain = consensus.mailbox.clone();
+    let prune = Arc::new(move |height| chain.prune(height));
+    let saver = Saver::new(config.checkpoints.clone(), config.checkpoint_interval, config.waiting, prune);
+    let saver = Arc::new(saver);
+    let (installs, to_install) = mpsc::channel(1);
+    let processed = consensus.mailbox.processed_height().await.unwrap_or(Height::ZERO);
+    let parts = Parts {
+        context: context.child("synchronizer_clock"),
+        inner: inner.clone(),
+        sender: synchronization.0,
+        store: config.checkpoints,
+        thread: Threads::start("synchronizer", 1, config.waiting),
+        chain: consensus.mailbox.clone(),
+        floors: consensus.floors,
+        chain_key: chain_key.clone(),
+        interval: config.checkpoint_interval,
+        installs,
+        gate,
+        continuity,
+    };
+    let synchronizer = Synchronizer::new(parts, &state, processed);
     let executor =
-        Executor::new(inner.clone(), consensus.mailbox, config.waiting, saver, config.observer, sealed, state);
-    let certifier = Certifier::new(context.child("certifier_clock"), inner.clone(), chain_key, partials.0);
+        Executor::new(inner.clone(), consensus.mailbox, config.waiting, saver.clone(), config.observer, sealed, state);
+    let certifier = Certifier::new(context.child("certifier_clock"), inner.clone(), chain_key, partials.0, saver);
     let mut tasks = consensus.handles;
-    tasks.push(context.child("executor").spawn(move |_| executor.run(to_execute)));
+    tasks.push(context.child("executor").spawn(move |_| executor.run(to_execute, to_install)));
     tasks.push(context.child("certifier").spawn(move |_| certifier.run(to_certify, partials.1)));
     tasks.push(context.child("spread").spawn(move |_| spread::send(to_send, ingress.0)));
     let receiving = inner.clone();
     tasks.push(context.child("gather").spawn(move |_| spread::receive(receiving, ingress.1)));
+    tasks.push(context.child("synchronizer").spawn(move |_| synchronizer.run(synchronization.1)));
     Ok(Running { handle: ReplicaHandle(inner), tasks })
 }
 

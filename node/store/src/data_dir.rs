@@ -22,6 +22,10 @@ const LOCK: &str = "LOCK";
 const VERSION: &str = "VERSION";
 const GENESIS: &str = "genesis.digest";
 const NODE: &str = "node.public";
+/// Stands in `data/` while the votes there are all that the key has signed.
+const VOTES: &str = "votes.whole";
+/// Stands in `keys/` from the first start on.
+const USED: &str = "used";
 
 /// A node's directory, locked until this value is dropped.
 #[derive(Debug)]
@@ -56,6 +60,26 @@ impl DataDir {
         Ok(Self { root: root.to_owned(), _lock: lock })
     }
 
+    /// Whether `data/` holds all votes that were signed with the key: at the first start, and as long as `data/` was neither
+    /// lost nor put back from a copy since. At the first start this is noted down.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn holds_all_votes(&self) -> Result<bool, StoreError> {
+        let used = self.keys().join(USED);
+        let marker = self.votes_marker();
+        if !used.exists() {
+            marker.set()?;
+            write_atomically(&used, &[b"\n"])?;
+        }
+        Ok(marker.0.exists())
+    }
+
+    /// What says that `data/` holds all votes. Whoever puts a copy of `data/` in its place removes it.
+    pub fn votes_marker(&self) -> VotesMarker {
+        VotesMarker(self.data().join(VOTES))
+    }
+
     /// Where everything lies that can be fetched again.
     pub fn data(&self) -> PathBuf {
         self.root.join("data")
@@ -79,6 +103,31 @@ impl DataDir {
     /// The history database.
     pub fn history(&self) -> PathBuf {
         self.data().join("history.sqlite")
+    }
+}
+
+/// Says, as long as it is there, that a data directory holds all votes that were signed with the node's key.
+#[derive(Clone, Debug)]
+pub struct VotesMarker(PathBuf);
+
+impl VotesMarker {
+    /// From now on it does.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn set(&self) -> Result<(), StoreError> {
+        write_atomically(&self.0, &[b"\n"])
+    }
+
+    /// It may not: the node observes until it cannot contradict itself.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn remove(&self) -> Result<(), StoreError> {
+        match fs::remove_file(&self.0) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::file("remove", &self.0)(error)),
+            _ => Ok(()),
+        }
     }
 }
 

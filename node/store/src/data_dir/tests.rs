@@ -122,3 +122,19 @@ fn a_file_in_the_way_is_an_error_and_no_panic() {
     fs::write(root.path().join("data"), "").unwrap();
     assert!(matches!(open(root.path()), Err(StoreError::File { .. })));
 }
+
+#[test]
+fn an_emptied_directory_does_not_hold_all_votes_until_somebody_says_so() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = open(root.path()).unwrap();
+    assert!(dir.holds_all_votes().unwrap() && dir.holds_all_votes().unwrap());
+    drop(dir);
+    fs::remove_dir_all(root.path().join("data")).unwrap();
+    let dir = open(root.path()).unwrap();
+    assert!(!dir.holds_all_votes().unwrap() && !dir.holds_all_votes().unwrap());
+    dir.votes_marker().set().unwrap();
+    assert!(dir.holds_all_votes().unwrap());
+    dir.votes_marker().remove().unwrap();
+    dir.votes_marker().remove().unwrap();
+    assert!(!dir.holds_all_votes().unwrap());
+}
