@@ -2,7 +2,8 @@
 //!
 //! The count of instructions is replicated state, so it is defined by this rewriting and by nothing an engine does:
 //! - **gas**: each straight-line segment is charged at its head, in a local that is written back to a global around calls;
-//!   whether it is used up is checked at function entries and loop heads; bulk operations are charged by length ([`cost`]);
+//!   whether it is used up is checked at function entries and loop heads (which keep what is in float registers there, [`kept`]); bulk operations are
+//!   charged by length ([`cost`]);
 //! - **stack**: each function charges what the *original* function may hold, because native frames differ between engines;
 //! - **NaN bits** are canonicalised where arithmetic can make them and before anything can look at them ([`flows`]);
 //! - mutable globals, memory, table and start function become exports with the prefix [`RESERVED`], all exports but the
@@ -17,6 +18,7 @@ mod cost;
 mod float;
 mod flows;
 mod helpers;
+mod kept;
 mod module;
 #[cfg(test)]
 mod tests;
@@ -27,7 +29,7 @@ use std::ops::Range;
 use wasm_encoder::reencode;
 
 /// Names what this pass does to a module; part of every key under which its output is kept.
-pub const PASS_VERSION: u32 = 2;
+pub const PASS_VERSION: u32 = 3;
 
 /// Prefix of the names of our own exports; modules may not use it.
 pub(crate) const RESERVED: &str = "__mains_";

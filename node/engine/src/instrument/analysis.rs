@@ -6,6 +6,7 @@ use super::{
     cost::cost,
     float::{Canonical, Effect, effect},
     flows::{self, Value},
+    kept,
     module::Types,
 };
 use wasmparser::{BlockType, FuncType, ModuleArity, Operator, ValType};
@@ -32,6 +33,8 @@ pub(super) struct Analysis {
     pub(super) height_max: usize,
     /// Whether there is a loop.
     pub(super) loops: bool,
+    /// What the loop with its charge before that operator keeps aside, ascending: locals and their globals.
+    pub(super) kept: Vec<(usize, Vec<(u32, u32)>)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,6 +54,10 @@ struct Frame {
     height: usize,
     /// Whether a branch goes to its end.
     targeted: bool,
+    /// The first operator in it.
+    begin: usize,
+    /// Locals that were changed before it.
+    changed: usize,
 }
 
 /// Analyses a function of type `ty` with these `locals` (parameters included).
@@ -68,6 +75,7 @@ pub(super) fn analyse(
         looked: Vec::new(),
         flows: Vec::new(),
         made: Vec::new(),
+        changed: Vec::new(),
         found: Analysis::default(),
         segment: Charge { before: 0, instructions: 0, check: true },
     };
@@ -77,6 +85,8 @@ pub(super) fn analyse(
         results: ty.results().len(),
         height: 0,
         targeted: false,
+        begin: 0,
+        changed: 0,
     });
     for (at, operator) in operators.iter().enumerate() {
         walk.step(at, operator)?;
@@ -84,6 +94,7 @@ pub(super) fn analyse(
     }
     walk.cut(operators.len(), false);
     walk.settle(ty.params().len());
+    walk.found.kept.sort_unstable_by_key(|(head, _)| *head);
     Ok(walk.found)
 }
 
@@ -98,6 +109,8 @@ struct Walk<'a> {
     flows: Vec<(Value, u32)>,
     /// Operators that made a value, with its type: what a canonicalisation behind them is for.
     made: Vec<(usize, ValType)>,
+    /// Locals in the order in which they are changed.
+    changed: Vec<u32>,
     found: Analysis,
     segment: Charge,
 }
@@ -106,15 +119,15 @@ impl Walk<'_> {
     fn step(&mut self, at: usize, operator: &Operator<'_>) -> Result<(), Unexpected> {
         self.segment.instructions += cost(operator);
         match operator {
-            Operator::Block { blockty } => self.open(Kind::Block, *blockty)?,
+            Operator::Block { blockty } => self.open(Kind::Block, *blockty, at)?,
             Operator::Loop { blockty } => {
-                self.open(Kind::Loop, *blockty)?;
+                self.open(Kind::Loop, *blockty, at)?;
                 self.found.loops = true;
                 self.cut(at + 1, true);
             }
             Operator::If { blockty } => {
                 self.pop();
-                self.open(Kind::If, *blockty)?;
+                self.open(Kind::If, *blockty, at)?;
                 self.cut(at + 1, false);
             }
             Operator::Else => {
@@ -184,10 +197,12 @@ impl Walk<'_> {
             }
             Operator::LocalSet { local_index } => {
                 let value = self.pop();
+                self.changed.push(*local_index);
                 self.flow(value, *local_index);
             }
             Operator::LocalTee { local_index } => {
                 let value = self.pop();
+                self.changed.push(*local_index);
                 self.flow(value, *local_index);
                 let copy = self.copy_of(*local_index, at);
                 self.stack.push(copy);
@@ -254,7 +269,7 @@ impl Walk<'_> {
         self.push(results);
     }
 
-    fn open(&mut self, kind: Kind, ty: BlockType) -> Result<(), Unexpected> {
+    fn open(&mut self, kind: Kind, ty: BlockType, at: usize) -> Result<(), Unexpected> {
         let (parameters, results) =
             self.types.block_type_arity(ty).ok_or_else(|| Unexpected("unknown block type".into()))?;
         self.look(parameters as usize);
@@ -266,6 +281,8 @@ impl Walk<'_> {
             results: results as usize,
             height,
             targeted: false,
+            begin: at + 1,
+            changed: self.changed.len(),
         });
         Ok(())
     }
@@ -276,6 +293,12 @@ impl Walk<'_> {
         self.look(results);
         let frame = self.frames.pop().ok_or_else(|| Unexpected("unbalanced end".into()))?;
         self.stack.truncate(frame.height);
+        if frame.kind == Kind::Loop {
+            let places = kept::places(&self.changed[frame.changed..], self.locals);
+            if !places.is_empty() {
+                self.found.kept.push((frame.begin, places));
+            }
+        }
         Ok(frame)
     }
 

@@ -6,7 +6,7 @@
 //! $stack := $stack - frame; stop if negative
 //! block                                               the original function; `return` leaves this block
 //!   ... charge: gas := gas - c
-//!   ... at a loop's head: and if gas < floor then floor := slice(gas)
+//!   ... at a loop's head: and if gas < floor then (floats := ...; floor := slice(gas); ... := floats)
 //!   ... around a call: $gas := gas; call; gas := $gas
 //! end
 //! $stack := $stack + frame; $gas := gas
@@ -38,6 +38,8 @@ pub(super) struct Names {
     pub(super) mark: u32,
     /// The stack global.
     pub(super) stack: u32,
+    /// The first of the globals of [`super::kept`].
+    pub(super) kept: u32,
     /// The first of the [`helpers`].
     pub(super) helpers: u32,
     /// For each function with several results, the type of a block with these results.
@@ -145,7 +147,16 @@ impl Writer<'_> {
         sink.local_get(self.gas).i64_const(charge.instructions).i64_sub();
         if charge.check {
             sink.local_tee(self.gas).local_get(self.floor).i64_lt_s().if_(BlockType::Empty);
-            sink.local_get(self.gas).call(self.names.helpers + helpers::SLICE).local_set(self.floor).end();
+            let kept = self.analysis.kept.binary_search_by_key(&charge.before, |(head, _)| *head);
+            let kept = kept.map_or(&[][..], |index| &self.analysis.kept[index].1);
+            for (local, place) in kept {
+                sink.local_get(*local).global_set(self.names.kept + place);
+            }
+            sink.local_get(self.gas).call(self.names.helpers + helpers::SLICE).local_set(self.floor);
+            for (local, place) in kept {
+                sink.global_get(self.names.kept + place).local_set(*local);
+            }
+            sink.end();
         } else {
             sink.local_set(self.gas);
         }

@@ -3,7 +3,7 @@
 use super::{
     GAS, HOOK, Instrumented, MARK, MEMORY, STACK, START, TABLE, Unexpected,
     body::{self, Names},
-    global_export, helpers,
+    global_export, helpers, kept,
 };
 use mains_types::limits::STACK_SLOTS_MAX;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use wasm_encoder as encode;
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasmparser::{
     BlockType, CompositeInnerType, ContType, DataKind, ExternalKind, FrameKind, FuncType, ModuleArity, Operator,
-    Parser, Payload, RefType, SubType, TypeRef,
+    Parser, Payload, RefType, SubType, TypeRef, ValType,
 };
 
 /// The module's function types and which function has which.
@@ -192,6 +192,18 @@ fn append(sections: &mut Sections, types: &Types, memory64: bool) -> Result<(Nam
         let ty = encode::GlobalType { val_type: encode::ValType::I64, mutable: true, shared: false };
         sections.globals.global(ty, &encode::ConstExpr::i64_const(start));
     }
+    let first_kept = sections.globals.len();
+    for ty in kept::TYPES {
+        let zero = match ty {
+            ValType::F32 => encode::ConstExpr::f32_const(0f32.into()),
+            ValType::F64 => encode::ConstExpr::f64_const(0f64.into()),
+            _ => encode::ConstExpr::v128_const(0),
+        };
+        for _ in 0..kept::LOCALS_MAX {
+            let ty = encode::GlobalType { val_type: RoundtripReencoder.val_type(ty)?, mutable: true, shared: false };
+            sections.globals.global(ty, &zero);
+        }
+    }
     sections.exports.export(GAS, encode::ExportKind::Global, gas);
     sections.exports.export(STACK, encode::ExportKind::Global, gas + 1);
     sections.exports.export(MARK, encode::ExportKind::Global, gas + 2);
@@ -234,6 +246,7 @@ fn append(sections: &mut Sections, types: &Types, memory64: bool) -> Result<(Nam
         gas,
         mark,
         stack: gas + 1,
+        kept: first_kept,
         helpers,
         result_types: types.functions.iter().map(|ty| result_types.get(ty).copied()).collect(),
         memory64,

@@ -107,3 +107,45 @@ fn arithmetic_that_is_no_nan_is_untouched() {
     let negative_zero = "(i64.reinterpret_f64 (f64.mul (f64.const -0.0) (f64.const 5)))";
     assert_eq!(run(&computes(negative_zero)), (-0.0f64).to_bits());
 }
+
+/// Loops of more than one slice (131,072 instructions), with more floats of a type than are kept aside around its end.
+#[test]
+fn floats_that_a_loop_changes_survive_the_end_of_a_slice() {
+    let text = module(
+        r#"(func (export "canister_update go")
+             (local f64 f64 f64 f64 f64 f64) (local $single f32) (local $lanes v128) (local $chosen f64) (local $at i32)
+             (loop $outer
+               (loop $inner
+                 (local.set 0 (f64.add (local.get 0) (f64.const 1)))
+                 (local.set 1 (f64.add (local.get 1) (local.get 0)))
+                 (local.set 2 (f64.sub (local.get 1) (local.get 0)))
+                 (local.set 3 (f64.add (local.get 3) (f64.const 0.5)))
+                 (local.set 4 (f64.sub (local.get 4) (f64.const 2)))
+                 (local.set 5 (f64.add (local.get 4) (local.get 3)))
+                 (local.set $single (f32.add (local.get $single) (f32.const 1)))
+                 (local.set $lanes (f64x2.add (local.get $lanes) (v128.const f64x2 1 2)))
+                 (local.set $chosen (f64.reinterpret_i64 (i64.const 0xfff4deadbeef0001)))
+                 (local.set $at (i32.add (local.get $at) (i32.const 1)))
+                 (br_if $inner (i32.rem_u (local.get $at) (i32.const 50000))))
+               (br_if $outer (i32.lt_u (local.get $at) (i32.const 200000))))
+             (f64.store (i32.const 128) (local.get 2))
+             (f64.store (i32.const 136) (local.get 5))
+             (f64.store (i32.const 144) (f64.promote_f32 (local.get $single)))
+             (v128.store (i32.const 152) (local.get $lanes))
+             (f64.store (i32.const 168) (local.get $chosen))
+             (i64.store (i32.const 0) (i64.xor
+               (i64.xor (i64.load (i32.const 128)) (i64.rotl (i64.load (i32.const 136)) (i64.const 1)))
+               (i64.xor (i64.xor (i64.rotl (i64.load (i32.const 144)) (i64.const 2)) (i64.rotl (i64.load (i32.const 152)) (i64.const 3)))
+                 (i64.xor (i64.rotl (i64.load (i32.const 160)) (i64.const 4)) (i64.load (i32.const 168))))))
+             (call $answer))"#,
+    );
+    let count = 200_000f64;
+    let [sum, mixed] = [count * (count + 1.0) / 2.0 - count, count * 0.5 - count * 2.0];
+    let expected = sum.to_bits()
+        ^ mixed.to_bits().rotate_left(1)
+        ^ count.to_bits().rotate_left(2)
+        ^ count.to_bits().rotate_left(3)
+        ^ (2.0 * count).to_bits().rotate_left(4)
+        ^ 0xfff4_dead_beef_0001;
+    assert_eq!(run(&text), expected);
+}
