@@ -1,9 +1,11 @@
 //! Starts a four-replica testnet and measures it, each figure beside a floor of the same run.
-//! `cargo run --release -p mains-bench [-- --seconds N]`. Findings and history: `specs/benchmarks.md`.
+//! `cargo run --release -p mains-bench [-- --seconds N | --idle N | --strain]`. Findings and history: `specs/benchmarks.md`.
 
 mod canisters;
+mod factory;
 mod floor;
 mod load;
+mod many;
 mod report;
 mod strain;
 mod subject;
@@ -30,6 +32,9 @@ struct Options {
     /// hostile ones.
     #[arg(long)]
     strain: bool,
+    /// Measure instead what so many canisters that nobody calls cost.
+    #[arg(long, value_name = "COUNT")]
+    idle: Option<usize>,
 }
 
 /// Requests of the one-client latency measurement.
@@ -50,6 +55,8 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let lines = if options.strain {
         runtime.block_on(strain::measure(Duration::from_secs(options.seconds)))?
+    } else if let Some(count) = options.idle {
+        runtime.block_on(many::measure(count, Duration::from_secs(options.seconds)))?
     } else {
         runtime.block_on(measure(&options))?
     };

@@ -70,7 +70,12 @@ impl Subject {
 
     /// A fresh shipped counter.
     pub(crate) async fn counter(&self) -> Result<CanisterId> {
-        install(self.client.clone(), canisters::COUNTER.to_vec()).await
+        self.install(canisters::COUNTER).await
+    }
+
+    /// A fresh canister with this module.
+    pub(crate) async fn install(&self, module: &[u8]) -> Result<CanisterId> {
+        install(self.client.clone(), module.to_vec()).await
     }
 
     /// Many of them.
