@@ -18,7 +18,10 @@ use commonware_cryptography::Digested;
 use commonware_runtime::Clock;
 use commonware_utils::channel::mpsc;
 use futures::StreamExt as _;
-use mains_types::{Height, UnixNanos};
+use mains_types::{
+    Height, UnixNanos,
+    planted::{self, Defect},
+};
 use std::{
     sync::{
         Arc,
@@ -101,6 +104,10 @@ where
         self.payloads.heard(block);
         let earliest = moment(block.time()) - CLOCK_DRIFT_MAX;
         if runtime.current() < earliest {
+            if planted::is(Defect::ClockDecides) {
+                refuse(block, "this clock is behind its time");
+                return false;
+            }
             tracing::debug!(height = %block.height(), "waits: this clock is behind the block's time");
             runtime.sleep_until(earliest).await;
         }

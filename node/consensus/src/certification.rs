@@ -20,7 +20,10 @@ use commonware_cryptography::bls12381::{
 };
 use commonware_parallel::Sequential;
 use commonware_utils::{N3f1, Participant};
-use mains_types::{Digest32, Height};
+use mains_types::{
+    Digest32, Height,
+    planted::{self, Defect},
+};
 use rand::{SeedableRng as _, rngs::StdRng};
 use std::{fmt, num::NonZeroU32};
 
@@ -51,7 +54,15 @@ impl ChainKey {
     /// If `members` is zero.
     pub fn deal(members: u32, seed: [u8; 32]) -> (Self, Vec<Vec<u8>>) {
         let members = NonZeroU32::new(members).expect("a subnet has members");
-        let (sharing, shares) = deal_anonymous::<MinSig, N3f1>(StdRng::from_seed(seed), Mode::NonZeroCounter, members);
+        let rng = StdRng::from_seed(seed);
+        #[cfg(feature = "planted")]
+        let (sharing, shares) = if planted::is(Defect::QuorumTooSmall) {
+            deal_anonymous::<MinSig, TooFew>(rng, Mode::NonZeroCounter, members)
+        } else {
+            deal_anonymous::<MinSig, N3f1>(rng, Mode::NonZeroCounter, members)
+        };
+        #[cfg(not(feature = "planted"))]
+        let (sharing, shares) = deal_anonymous::<MinSig, N3f1>(rng, Mode::NonZeroCounter, members);
         let shares = shares.iter().map(|share| share.encode().to_vec()).collect();
         (Self { members: Vec::new(), sharing, share: None }, shares)
     }
@@ -71,7 +82,7 @@ impl ChainKey {
             let reason = format!("it is shared among {}, the committee has {}", sharing.total(), members.len());
             return Err(malformed("chain key", reason));
         }
-        let quorum = members.len() as u32 - (members.len() as u32 - 1) / 3;
+        let quorum = quorum(members.len() as u32);
         if sharing.required() != quorum {
             let reason = format!("{} shares sign for it, a quorum is {quorum}", sharing.required());
             return Err(malformed("chain key", reason));
@@ -147,7 +158,8 @@ impl ChainKey {
         partials: impl IntoIterator<Item = &'a PartialSignature<MinSig>>,
     ) -> Option<[u8; 48]> {
         let signature = threshold::recover::<MinSig, _>(&self.sharing, partials, &Sequential).ok()?;
-        self.verify_signature(root, &signature).then(|| signature.encode_fixed())
+        let valid = planted::is(Defect::ShareUnverified) || self.verify_signature(root, &signature);
+        valid.then(|| signature.encode_fixed())
     }
 }
 
@@ -155,6 +167,24 @@ impl fmt::Debug for ChainKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("ChainKey").field("index", &self.index()).finish_non_exhaustive()
     }
+}
+
+/// How many members may fail, as somebody thinks who got it wrong: all but a third.
+#[cfg(feature = "planted")]
+struct TooFew;
+
+#[cfg(feature = "planted")]
+impl commonware_utils::Faults for TooFew {
+    fn max_faults(members: impl num_traits::ToPrimitive) -> u32 {
+        let members = members.to_u32().expect("a committee is small");
+        members - ((members - 1) / 3).max(1)
+    }
+}
+
+/// Members that must sign: all but the third that may fail.
+fn quorum(members: u32) -> u32 {
+    let faults = (members - 1) / 3;
+    if planted::is(Defect::QuorumTooSmall) { faults.max(1) } else { members - faults }
 }
 
 /// What is signed for a state root.

@@ -5,13 +5,16 @@
 use crate::{
     Block, Committee, ConsensusError, Digest, Parameters, PublicKey, Scheme,
     application::{Application, deliver},
-    committee, floor,
+    committee,
+    evidence::{EvidenceBook, Recorder},
+    floor,
     gate::{Gate, Gated},
     pace::RETRY,
     payloads::Payloads,
 };
 use commonware_broadcast::buffered;
 use commonware_consensus::{
+    Reporters,
     marshal::{
         self, Identifier, Start,
         core::Actor,
@@ -112,6 +115,8 @@ pub struct Running {
     pub mailbox: Mailbox,
     /// Checks what a chain may go on from.
     pub floors: floor::Floors,
+    /// Members that voted twice, with proof.
+    pub evidence: EvidenceBook,
 }
 
 /// The chain of finalized blocks, as far as this node holds it. Clones are cheap.
@@ -255,6 +260,9 @@ where
     let floors = floor::Floors(scheme.clone());
     let (votes, vote_receiver) = channels.vote;
     let votes = Gated { sender: votes, gate: config.gate };
+    let evidence = EvidenceBook::default();
+    let committee = Committee::new(&config.participants).expect("a checked configuration");
+    let recorder = Recorder::new(committee, scheme.clone(), evidence.clone());
     let automaton = Deferred::new(context.child("automaton"), application.clone(), mailbox.clone(), one_epoch());
     let voting = simplex::Engine::new(
         context.child("voting"),
@@ -264,7 +272,7 @@ where
             blocker: config.blocker,
             automaton: automaton.clone(),
             relay: automaton.clone(),
-            reporter: automaton,
+            reporter: Reporters::from((automaton, recorder)),
             strategy: Sequential,
             partition: format!("{}-voting", config.partition),
             mailbox_size: MAILBOX,
@@ -293,7 +301,7 @@ where
         archive.start(application, buffer, missing),
         voting.start((votes, vote_receiver), channels.certificate, channels.resolver),
     ];
-    Running { handles, mailbox: Mailbox(mailbox), floors }
+    Running { handles, mailbox: Mailbox(mailbox), evidence, floors }
 }
 
 /// One epoch without end: committees do not change yet.

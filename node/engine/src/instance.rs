@@ -13,7 +13,10 @@ use mains_execution::{
     system_api::SystemApi,
 };
 use mains_state::{Continuation, Heap, PAGE_BYTES, PageTree, memory::Page};
-use mains_types::limits::{STACK_SLOTS_MAX, WASM_PAGE_BYTES};
+use mains_types::{
+    limits::{STACK_SLOTS_MAX, WASM_PAGE_BYTES},
+    planted::{self, Defect},
+};
 use std::{collections::HashMap, ops::Range, sync::Arc};
 use wasmtime::{Func, Global, Instance, Memory, Ref, Store, Table, TypedFunc, Val};
 
@@ -225,7 +228,7 @@ impl Live {
 
     /// Undoes what the run wrote. A memory that grew keeps its size: then the instance is of no more use.
     fn roll_back(&mut self) {
-        if !self.fits(self.heap.bytes) {
+        if !self.fits(self.heap.bytes) || planted::is(Defect::PageNotRolledBack) {
             return;
         }
         if let Some(memory) = self.memory {

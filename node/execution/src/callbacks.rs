@@ -13,7 +13,10 @@ use crate::{
 };
 use mains_ledger::{Account, Resource};
 use mains_state::{CallContext, CallOrigin, Callback, Response, State, Work};
-use mains_types::{CanisterId, Cycles, Principal, Reject, limits};
+use mains_types::{
+    CanisterId, Cycles, Principal, Reject, limits,
+    planted::{self, Defect},
+};
 use std::sync::Arc;
 
 const _: () = assert!(limits::CLEANUP_INSTRUCTIONS_MAX <= limits::SLICE_INSTRUCTIONS);
@@ -26,6 +29,9 @@ pub(crate) fn deliver(round: &mut Round<'_>, id: &CanisterId, response: Response
     };
     let mut budget = Budget::set_aside(id, callback.reserved);
     round.state.ledger.release(&Account::Canister(*id), response.refund);
+    if planted::is(Defect::RefundDoubled) {
+        round.state.ledger.release(&Account::Canister(*id), response.refund);
+    }
     let bytes = response.result.as_ref().map_or_else(|reject| reject.message.len(), |reply| reply.len());
     let bytes = bytes.min(limits::PAYLOAD_BYTES_MAX) as u128;
     let cost = budget.charge(&mut round.state, Resource::CallBytes, bytes);

@@ -6,7 +6,10 @@
 use crate::{engine::Engine, induction, rejects, system_api::OutgoingCall, system_canisters};
 use mains_ledger::{Account, Resource};
 use mains_state::{CallOrigin, Callback, IngressStatus, Message, Response, State, SystemMessage};
-use mains_types::{CanisterId, Cycles, Digest32, Principal, Reject, limits};
+use mains_types::{
+    CanisterId, Cycles, Digest32, Principal, Reject, limits,
+    planted::{self, Defect},
+};
 use std::sync::Arc;
 
 /// A call to the management canister or to a system canister.
@@ -102,6 +105,12 @@ pub(crate) fn respond(state: &mut State, origin: &CallOrigin, result: Result<Vec
             state.set_ingress_status(request_id, status);
         }
         CallOrigin::Canister { sender, callback, .. } => {
+            let refund = if planted::is(Defect::RefundDropped) {
+                state.ledger.release(&Account::Commons, refund);
+                Cycles::ZERO
+            } else {
+                refund
+            };
             let result = result.map(serde_bytes::ByteBuf::from);
             let response = Message::Response(Response { callback: *callback, result, refund });
             let waits = state.canister(sender).is_some_and(|caller| caller.callbacks.contains_key(callback));

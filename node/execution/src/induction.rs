@@ -6,11 +6,14 @@
 use crate::{calls::is_built_in, charges, execute::Call, management, rejects};
 use mains_ledger::Resource;
 use mains_state::{CallOrigin, Canister, IngressEntry, IngressStatus, Message, RunStatus, State, SystemMessage};
-use mains_types::{CanisterId, Cycles, Principal, Reject, limits};
+use mains_types::{
+    CanisterId, Cycles, Principal, Reject, limits,
+    planted::{self, Defect},
+};
 
 /// Takes one call in.
 pub(crate) fn induct(state: &mut State, call: &Call) {
-    let is_known = state.ingress_entry(&call.request_id).is_some();
+    let is_known = state.ingress_entry(&call.request_id).is_some() && !planted::is(Defect::DedupSkipped);
     if is_known || call.expires_at <= state.time || state.ingress_count() >= limits::INGRESS_HISTORY_MAX {
         return;
     }

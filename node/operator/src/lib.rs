@@ -20,3 +20,6 @@ pub use genesis::{Addresses, TestnetFiles, TestnetOptions, create_testnet, move_
 pub use init::{InitOptions, Initialized, Member, init, invite};
 pub use mains_state::RequiredSignature;
 pub use node::run;
+
+// What ships holds no defect on purpose: a build with the feature fails here.
+const _: () = assert!(!mains_types::planted::POSSIBLE, "the feature `planted` is for the simulator only");

@@ -171,6 +171,7 @@ async fn start_replica(
             waiting: Waiting::Async,
             query_threads: node.config.query_threads,
             partition: "mains".into(),
+            pool_calls: mains_replica::POOL_CALLS_MAX,
         },
         mains_replica::Network { channels, blocker: oracle.clone(), provider: oracle },
         continuity(&node.data)?,

@@ -14,7 +14,10 @@ use mains_consensus::{Block, Delivery, Floor};
 use mains_execution::Executed;
 use mains_ledger::Entry;
 use mains_state::{State, Subnet};
-use mains_types::{Digest32, Height, NodeId, RequestId, UnixNanos};
+use mains_types::{
+    Digest32, Height, NodeId, RequestId, UnixNanos,
+    planted::{self, Defect},
+};
 use mains_wire::{Content, Envelope};
 use std::{
     future::Future,
@@ -55,6 +58,10 @@ pub struct BlockSummary {
 pub trait Observer: Send + Sync + 'static {
     /// One more block was executed.
     fn executed(&self, summary: BlockSummary);
+    /// A block is about to be executed: for whoever checks what is in it.
+    fn executing(&self, _: &mains_execution::Block) {}
+    /// The state after a block: for whoever checks it.
+    fn sealed(&self, _: &State) {}
 }
 
 /// An observer that forgets: for the simulator.
@@ -107,7 +114,7 @@ impl<C: Chain> Executor<C> {
     /// fetched. Ends with `deliveries`.
     pub(crate) async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>, mut installs: mpsc::Receiver<Install>) {
         // Whatever was certified here before was finalized here before: nothing older is served again.
-        if let Some(tip) = self.chain.tip().await {
+        if let Some(tip) = self.chain.tip().await.filter(|_| !planted::is(Defect::StaleStateServed)) {
             self.inner.served.fetch_max(tip.get(), Ordering::Relaxed);
         }
         if let Some(processed) = self.chain.processed().await {
@@ -134,7 +141,7 @@ impl<C: Chain> Executor<C> {
             if height > self.height() {
                 self.catch_up(Height(height.get() - 1), &mut installs).await;
             }
-            if height > self.height() {
+            if height > self.height() || planted::is(Defect::BlockExecutedTwice) {
                 self.execute(block).await;
             }
             ack.acknowledge();
@@ -182,13 +189,20 @@ impl<C: Chain> Executor<C> {
         let (inner, observer) = (self.inner.clone(), self.observer.clone());
         let control = block.control().clone();
         let work = move || {
-            let input = decode(&inner, &state.subnet, &block);
+            let mut input = decode(&inner, &state.subnet, &block);
+            if planted::is(Defect::OrderDependsOnMember) && inner.identity.node_id.as_slice()[1] & 1 == 0 {
+                input.calls.reverse();
+            }
+            observer.executing(&input);
             let ids: Vec<RequestId> = input.calls.iter().map(|call| call.request_id).collect();
             let Executed { state, root, journal } = mains_execution::execute(&*inner.engine, state, &input);
             if let Err(broken) = state.ledger.check() {
                 panic!("the ledger does not add up at height {}: {broken}", state.height);
             }
-            inner.pool.forget(&ids, state.time);
+            observer.sealed(&state);
+            if !planted::is(Defect::PoolNeverForgets) {
+                inner.pool.forget(&ids, state.time);
+            }
             observer.executed(BlockSummary {
                 height: state.height,
                 time: state.time,

@@ -6,7 +6,7 @@ use crate::{
     threads::{Busy, Threads},
     view::{View, Views},
 };
-use mains_consensus::{Block, Certificate};
+use mains_consensus::{Block, Certificate, EvidenceBook};
 use mains_crypto::{NodeKey, RootOfTrust, VerifiedCall, VerifiedQuery, VerifiedReadState};
 use mains_execution::engine::Engine;
 use mains_state::{IngressStatus, State};
@@ -49,6 +49,19 @@ pub struct PeerStatus {
     pub address: String,
 }
 
+/// Proof that a member voted twice.
+#[derive(Clone, Debug, Serialize)]
+pub struct EvidenceStatus {
+    /// Who.
+    pub node_id: String,
+    /// In which view.
+    pub view: u64,
+    /// What: `two_notarizations`, `two_finalizations` or `nullified_and_finalized`.
+    pub offence: &'static str,
+    /// Both signed votes, in hex: what [`mains_consensus::Evidence::verify`] takes.
+    pub proof: String,
+}
+
 /// How a replica is doing.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
@@ -80,6 +93,8 @@ pub struct Status {
     pub clock_skew_ms: Option<i64>,
     /// The other members.
     pub peers: Vec<PeerStatus>,
+    /// Members that voted twice, as far as this replica saw since it started.
+    pub evidence: Vec<EvidenceStatus>,
     /// Whether clients are served.
     pub healthy: bool,
     /// Why not, in a sentence.
@@ -180,6 +195,7 @@ pub(crate) struct Inner {
     pub(crate) now: Now,
     pub(crate) surroundings: OnceLock<Surroundings>,
     pub(crate) clocks: Clocks,
+    pub(crate) evidence: OnceLock<EvidenceBook>,
 }
 
 impl Inner {
@@ -280,9 +296,21 @@ impl ReplicaHandle {
             pool_count: self.0.pool.len(),
             clock_skew_ms: self.0.clocks.skew_ms(),
             peers: self.0.surroundings.get().map(|around| (around.peers)()).unwrap_or_default(),
+            evidence: self.evidence(),
             healthy: reason.is_none(),
             reason,
         }
+    }
+
+    fn evidence(&self) -> Vec<EvidenceStatus> {
+        let all = self.0.evidence.get().map(EvidenceBook::all).unwrap_or_default();
+        let status = |evidence: mains_consensus::Evidence| EvidenceStatus {
+            node_id: evidence.node.to_text(),
+            view: evidence.view,
+            offence: evidence.offence.name(),
+            proof: hex::encode(&evidence.proof),
+        };
+        all.into_iter().map(status).collect()
     }
 
     /// Prometheus text: the runtime's registry, the engine's included.

@@ -18,9 +18,10 @@ pub mod view;
 
 pub use executor::{BlockSummary, CHECKPOINT_INTERVAL, NoObserver, Observer};
 pub use handle::{
-    Effective, Identity, PeerStatus, QueryReply, ReadStateError, ReplicaHandle, Status, SubmitError, Surroundings,
+    Effective, EvidenceStatus, Identity, PeerStatus, QueryReply, ReadStateError, ReplicaHandle, Status, SubmitError,
+    Surroundings,
 };
-pub use pool::Pool;
+pub use pool::{CALLS_MAX as POOL_CALLS_MAX, Pool};
 pub use start::{Config, Network, Running, StartError, resume, start};
 pub use sync::Continuity;
 pub use threads::Waiting;

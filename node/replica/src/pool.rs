@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use mains_crypto::VerifiedCall;
 use mains_state::CallerInfo;
-use mains_types::{CanisterId, RequestId, UnixNanos, limits};
+use mains_types::{
+    CanisterId, RequestId, UnixNanos, limits,
+    planted::{self, Defect},
+};
 use mains_wire::SenderInfo;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -12,7 +15,7 @@ use std::{
 use tokio::sync::{Notify, futures::Notified};
 
 /// Calls in the pool: ten seconds at the highest rate this design aims at.
-const CALLS_MAX: usize = 50_000;
+pub const CALLS_MAX: usize = 50_000;
 /// Bytes of all calls in the pool.
 const BYTES_MAX: usize = 64 << 20;
 /// Share of the pool that calls to one canister may take (one in this many), so that none crowds out the others.
@@ -41,16 +44,16 @@ struct Calls {
 }
 
 /// Verified calls that wait to be proposed.
-#[derive(Default)]
 pub struct Pool {
+    calls_max: usize,
     calls: Mutex<Calls>,
     arrived: Notify,
 }
 
 impl Pool {
-    /// An empty pool.
-    pub fn new() -> Self {
-        Self::default()
+    /// An empty pool for this many calls.
+    pub fn of(calls_max: usize) -> Self {
+        Self { calls_max, calls: Mutex::default(), arrived: Notify::new() }
     }
 
     /// Takes a call; `false` if it is already there.
@@ -65,9 +68,9 @@ impl Pool {
         }
         let raw = call.raw().clone();
         let of_canister = calls.per_canister.get(&call.canister_id()).copied().unwrap_or(0);
-        if calls.by_id.len() >= CALLS_MAX
+        if calls.by_id.len() >= self.calls_max
             || calls.bytes + raw.len() > BYTES_MAX
-            || of_canister >= CALLS_MAX / CANISTER_SHARE
+            || of_canister >= self.calls_max / CANISTER_SHARE
         {
             return Err(PoolFull);
         }
@@ -103,7 +106,8 @@ impl Pool {
         let (mut bytes, mut signature_units) = (0, 0);
         for id in calls.by_turn.values() {
             let waiting = &calls.by_id[id];
-            if taken.contains(id) || waiting.call.check_at_block(time).is_err() {
+            let expired = waiting.call.check_at_block(time).is_err() && !planted::is(Defect::ExpiredProposed);
+            if taken.contains(id) || expired {
                 continue;
             }
             if bytes + waiting.raw.len() > limits::BLOCK_INGRESS_BYTES_MAX {

@@ -7,8 +7,11 @@ use crate::{certifier::control_is_valid, handle::Inner};
 use bytes::Bytes;
 use commonware_runtime::Clock;
 use mains_consensus::{Block, ChainKey, Control, Delivery, Payloads, Proposal, Verdict};
-use mains_types::{RequestId, UnixNanos, limits};
-use mains_wire::Envelope;
+use mains_types::{
+    RequestId, UnixNanos, limits,
+    planted::{self, Defect},
+};
+use mains_wire::{Content, Envelope};
 use std::{
     collections::HashSet,
     sync::{Arc, atomic::Ordering},
@@ -64,6 +67,9 @@ impl<E: Clock> Proposer<E> {
             let progress = self.inner.progress.notified();
             let now = self.now();
             if now >= heartbeat_at {
+                if planted::is(Defect::LeaderWaitsForever) {
+                    std::future::pending::<()>().await;
+                }
                 return;
             }
             let distance = parent.height().get().saturating_sub(self.certified_height());
@@ -90,6 +96,9 @@ impl<E: Clock> Proposer<E> {
 
     /// A call in a block of this time: its id, and the units of work of its signatures.
     fn checked(&self, raw: &Bytes, block_time: UnixNanos) -> Result<(RequestId, u32), String> {
+        if planted::is(Defect::SignatureUnchecked) || planted::is(Defect::ExpiryUnchecked) {
+            return self.half_checked(raw);
+        }
         let call = match self.inner.pool.verified(raw) {
             Some(call) => {
                 call.check_at_block(block_time).map_err(|error| error.to_string())?;
@@ -102,6 +111,21 @@ impl<E: Clock> Proposer<E> {
             }
         };
         Ok((call.request_id(), call.signature_units()))
+    }
+
+    /// What two of the planted defects do instead of [`Self::checked`].
+    fn half_checked(&self, raw: &Bytes) -> Result<(RequestId, u32), String> {
+        let parse = || Envelope::from_bytes(raw.clone()).map_err(|error| error.to_string());
+        let envelope = parse()?;
+        let (Content::Call(call), id) = (&envelope.content, envelope.request_id) else {
+            return Err("no call".into());
+        };
+        if planted::is(Defect::ExpiryUnchecked) {
+            let early = UnixNanos(call.ingress_expiry.get().saturating_sub(1_000_000));
+            mains_crypto::verify_call_at_block(parse()?, early, &self.inner.trust)
+                .map_err(|error| error.to_string())?;
+        }
+        Ok((id, 0))
     }
 
     fn certified_height(&self) -> u64 {
@@ -144,7 +168,7 @@ impl<E: Clock> Payloads for Proposer<E> {
                 Ok(call) => call,
                 Err(reason) => return Verdict::Invalid(reason),
             };
-            if !seen.insert(id) {
+            if !seen.insert(id) && !planted::is(Defect::DuplicateUnchecked) {
                 return Verdict::Invalid("a call is in it twice".into());
             }
             signature_units += units;

@@ -60,6 +60,8 @@ pub struct Config {
     pub query_threads: usize,
     /// Prefix of everything that consensus stores.
     pub partition: String,
+    /// Calls that may wait in the pool: [`crate::POOL_CALLS_MAX`]; a simulation takes fewer, so that it reaches them.
+    pub pool_calls: usize,
 }
 
 /// The network as a replica uses it: one pair per channel of [`mains_consensus::channels`].
@@ -177,7 +179,7 @@ where
         trust: RootOfTrust::from_der(&state.subnet.public_key_der).expect("a chain key in its DER form"),
         key: config.key.clone(),
         engine: config.engine,
-        pool: Arc::new(Pool::new()),
+        pool: Arc::new(Pool::of(config.pool_calls)),
         queries: Threads::start("query", config.query_threads, config.waiting),
         views: Views::default(),
         finalized: AtomicU64::new(state.height.get()),
@@ -203,6 +205,7 @@ where
         }),
         surroundings: OnceLock::new(),
         clocks: Clocks::default(),
+        evidence: OnceLock::new(),
     });
 
     let (deliveries, to_execute) = mpsc::channel(DELIVERIES_MAX);
@@ -235,6 +238,7 @@ where
     )
     .await;
 
+    let _ = inner.evidence.set(consensus.evidence);
     let chain = consensus.mailbox.clone();
     let prune = Arc::new(move |height| chain.prune(height));
     let saver = Saver::new(config.checkpoints.clone(), config.checkpoint_interval, config.waiting, prune);

@@ -1,16 +1,48 @@
-//! The canisters that simulated clients call. All have `inc : () -> (nat…)` that answers the new value.
+//! The canisters that simulated clients call. All have `inc : () -> (nat...)` that answers the new value.
 
-use crate::scenario::Workload;
+use crate::options::Workload;
 
-/// A counter of 64 bits in hand-written Wasm: `inc` adds one and replies with the value as eight bytes.
+/// A counter of 64 bits in hand-written Wasm. `inc` adds one and replies with the value as eight bytes; `boom` adds a
+/// thousand, writes to another page and traps; `give` sends cycles to `take` of the canister in its argument, which keeps
+/// half of them, and replies when the rest came back.
 const TINY: &str = r#"(module
   (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
   (import "ic0" "msg_reply" (func $reply))
-  (memory 1)
+  (import "ic0" "msg_arg_data_size" (func $size (result i32)))
+  (import "ic0" "msg_arg_data_copy" (func $copy (param i32 i32 i32)))
+  (import "ic0" "call_new" (func $new (param i32 i32 i32 i32 i32 i32 i32 i32)))
+  (import "ic0" "call_cycles_add128" (func $add (param i64 i64)))
+  (import "ic0" "call_perform" (func $perform (result i32)))
+  (import "ic0" "msg_cycles_accept128" (func $accept (param i64 i64 i32)))
+  (import "ic0" "msg_cycles_refunded128" (func $refunded (param i32)))
+  (memory 2)
+  (table 1 funcref)
+  (elem (i32.const 0) $back)
+  (data (i32.const 64) "take")
+  (func $back (param i32)
+    (call $refunded (i32.const 300))
+    (call $append (i32.const 300) (i32.const 8))
+    (call $reply))
   (func (export "canister_update inc")
     (i64.store (i32.const 0) (i64.add (i64.load (i32.const 0)) (i64.const 1)))
     (call $append (i32.const 0) (i32.const 8))
+    (call $reply))
+  (func (export "canister_update boom")
+    (i64.store (i32.const 0) (i64.add (i64.load (i32.const 0)) (i64.const 1000)))
+    (i64.store (i32.const 70000) (i64.const 1))
+    (unreachable))
+  (func (export "canister_update give")
+    (call $copy (i32.const 100) (i32.const 0) (call $size))
+    (call $new (i32.const 100) (call $size) (i32.const 64) (i32.const 4)
+      (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
+    (call $add (i64.const 0) (i64.const 2000000))
+    (drop (call $perform)))
+  (func (export "canister_update take")
+    (call $accept (i64.const 0) (i64.const 1000000) (i32.const 200))
     (call $reply)))"#;
+
+/// Cycles that come back to `give`.
+pub const REFUND: u64 = 1_000_000;
 
 /// The module's bytes.
 ///

@@ -26,6 +26,18 @@ impl Kept {
 }
 
 impl MemoryCheckpoints {
+    /// Flips one bit of one of the objects, if there is one.
+    pub fn flip_bit(&self, at: u64) {
+        let mut kept = self.kept();
+        let count = kept.objects.len() as u64;
+        if let Some(bytes) =
+            kept.objects.values_mut().nth((at % count.max(1)) as usize).filter(|bytes| !bytes.is_empty())
+        {
+            let at = at as usize % bytes.len();
+            bytes[at] ^= 1;
+        }
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().expect("no holder panics")
     }

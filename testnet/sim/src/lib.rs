@@ -1,15 +1,27 @@
-//! Whole-network simulation: the replica that ships, four times, in one thread on virtual time; every event follows
-//! from a seed, so every failure can be replayed. Spec: `specs/simulation.md`.
+//! Whole-network simulation: the replica that ships, one to thirteen times, in one thread on virtual time; every event
+//! follows from a seed, so every failure can be replayed. Spec: `specs/simulation.md`.
 //!
 //! Holds the one simulated instantiation of the consensus engine.
 
+pub mod adversary;
+pub mod batch;
 pub mod canister;
 pub mod checkpoints;
+pub mod checks;
 pub mod client;
-pub mod network;
+pub mod disk;
+pub mod faults;
+pub mod host;
+pub mod log;
+pub mod options;
+pub mod planted;
 pub mod record;
 pub mod run;
-pub mod scenario;
+pub mod shrink;
+pub mod subnet;
+pub mod wire;
+pub mod work;
 
-pub use run::{Failure, Report, run};
-pub use scenario::Scenario;
+pub use batch::{Batch, batch};
+pub use options::{Fault, Options};
+pub use run::{Failure, Report, command, play, run};

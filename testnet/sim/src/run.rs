@@ -1,290 +1,204 @@
-//! Plays one scenario: clients call while faults come and go; then everything heals and the checks are made.
+//! Plays one seed: clients call while faults come and go (safety); then everything heals, and all must come together
+//! (liveness); then the rest of the checks.
 
 use crate::{
-    canister,
+    checks::{blame, bounds, exactly_once, liveness, money, replies},
     client::Client,
-    network::Subnet,
-    record::{Certified, Roots},
-    scenario::{REPLICAS, Scenario, Window},
+    faults,
+    log::{Entry, Hearing, Log, Mark, Marks},
+    options::Options,
+    subnet::Subnet,
+    work,
 };
-use candid::{CandidType, Decode, Encode, Nat};
 use commonware_runtime::{Clock as _, Runner as _, Spawner as _, Supervisor as _, deterministic};
 use mains_engine::WasmtimeEngine;
-use mains_replica::{ReplicaHandle, View};
-use mains_types::{CanisterId, Height, Principal, ids};
+use mains_types::Height;
 use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, SystemTime},
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
 };
 
 /// Simulated time after which a run counts as stuck.
 const TIME_MAX: Duration = Duration::from_secs(900);
-/// How long replicas may take to agree once everything is healed.
-const SETTLE_MAX: Duration = Duration::from_secs(120);
-/// Cycles of the simulated canister.
-const CANISTER_CYCLES: u128 = 10_000_000_000_000;
+/// Simulated time that clients may take after everything healed.
+const CALLS_MAX: Duration = Duration::from_secs(250);
+/// When every run begins: some day, so that a clock can be behind.
+const BEGINNING: Duration = Duration::from_secs(1_800_000_000);
 
 /// What a run showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// What was played.
-    pub scenario: Scenario,
+    pub options: Options,
     /// Heights finalized and executed.
     pub height: u64,
-    /// Calls with a certified reply.
+    /// Increments with a certified reply.
     pub replies: usize,
     /// Hash over every event of the runtime, every block and every root: equal for equal seeds.
     pub trace: String,
     /// Simulated time.
     pub simulated: Duration,
+    /// What was reached.
+    pub marks: Marks,
+    /// The events, if all of them were wanted.
+    pub events: Vec<Entry>,
 }
 
 /// A broken promise.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("seed {seed}: {what}\nreplay it with: cargo run --release -p mains-sim -- --seed {seed}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The seed that shows it.
-    pub seed: u64,
+    /// What was played.
+    pub options: Options,
     /// What was broken.
     pub what: String,
+    /// The last events before it, or all of them.
+    pub events: Vec<Entry>,
 }
 
-/// Plays the scenario of `seed` and checks every promise.
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "seed {}: {}", self.options.seed, self.what)?;
+        write!(formatter, "replay it with: {}", command(&self.options))
+    }
+}
+
+/// The command that plays exactly these options.
+pub fn command(options: &Options) -> String {
+    let mut command = format!("cargo run --release -p mains-sim -- --seed {}", options.seed);
+    if !options.without.is_empty() {
+        let names: Vec<String> = options.without.iter().map(|fault| fault.name()).collect();
+        command.push_str(&format!(" --without {}", names.join(",")));
+    }
+    if options.calls != Options::without(options.seed, &options.without).calls {
+        command.push_str(&format!(" --calls {}", options.calls));
+    }
+    command
+}
+
+/// Plays a seed and checks every promise.
 ///
 /// # Errors
 /// The first broken promise.
-pub fn run(seed: u64, engine: &Arc<WasmtimeEngine>) -> Result<Report, Failure> {
-    let scenario = Scenario::of(seed);
-    let config = deterministic::Config::new().with_seed(seed).with_timeout(Some(TIME_MAX));
-    let engine = engine.clone();
-    deterministic::Runner::new(config)
-        .start(|context| async move {
-            let began = context.current();
-            let auditor = context.auditor();
-            let outcome = play(&context, &scenario, engine).await;
-            outcome.map(|(height, replies, roots)| {
-                let mut trace = blake3::Hasher::new();
-                trace.update(auditor.state().as_bytes());
-                roots.trace(&mut trace);
-                Report {
-                    scenario,
-                    height: height.get(),
-                    replies,
-                    trace: trace.finalize().to_hex().to_string(),
-                    simulated: context.current().duration_since(began).unwrap_or_default(),
-                }
-            })
-        })
-        .map_err(|what| Failure { seed, what })
+pub fn run(seed: u64, engine: &Arc<WasmtimeEngine>) -> Result<Report, Box<Failure>> {
+    play(&Options::of(seed), engine, false)
 }
 
-type Shared<T> = Arc<Mutex<T>>;
+/// Plays these options and checks every promise; keeps all events if they are wanted.
+///
+/// # Errors
+/// The first broken promise.
+pub fn play(options: &Options, engine: &Arc<WasmtimeEngine>, events: bool) -> Result<Report, Box<Failure>> {
+    let config = deterministic::Config::new()
+        .with_seed(options.seed)
+        .with_start_time(UNIX_EPOCH + BEGINNING)
+        .with_timeout(Some(TIME_MAX))
+        .with_catch_panics(true);
+    let kept: Arc<std::sync::Mutex<Option<Arc<Log>>>> = Arc::default();
+    let (slot, engine) = (kept.clone(), engine.clone());
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        deterministic::Runner::new(config).start(|context| async move {
+            let log = Log::new(context.child("log"), events);
+            *slot.lock().expect("no holder panics") = Some(log.clone());
+            let hearing = Hearing::of(log.clone());
+            let outcome = scene(&context, options, engine, &log).await;
+            drop(hearing);
+            let simulated = context.current().duration_since(UNIX_EPOCH + BEGINNING).unwrap_or_default();
+            (outcome, context.auditor().state(), simulated, log.close())
+        })
+    }));
+    let failure = |what, events| Box::new(Failure { options: options.clone(), what, events });
+    match played {
+        Ok((Ok(done), auditor, simulated, events)) => Ok(Report {
+            options: options.clone(),
+            height: done.height.get(),
+            replies: done.replies,
+            trace: done.trace(&auditor),
+            simulated,
+            marks: done.marks,
+            events,
+        }),
+        Ok((Err(what), _, _, events)) => Err(failure(what, events)),
+        Err(panic) => {
+            let events = kept.lock().expect("no holder panics").take().map(|log| log.close()).unwrap_or_default();
+            Err(failure(format!("the run panicked: {}", words(&*panic)), events))
+        }
+    }
+}
 
-async fn play(
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_else(|| "without a word".into())
+}
+
+struct Done {
+    height: Height,
+    replies: usize,
+    blocks: blake3::Hasher,
+    marks: Marks,
+}
+
+impl Done {
+    fn trace(&self, auditor: &str) -> String {
+        let mut trace = self.blocks.clone();
+        trace.update(auditor.as_bytes());
+        trace.finalize().to_hex().to_string()
+    }
+}
+
+async fn scene(
     context: &deterministic::Context,
-    scenario: &Scenario,
+    options: &Options,
     engine: Arc<WasmtimeEngine>,
-) -> Result<(Height, usize, Arc<Roots>), String> {
-    let client = Client::new([9; 32], context.child("client"));
-    let mut subnet = Subnet::start(context.child("subnet"), scenario, engine, client.principal()).await;
-    let replicas: Shared<Vec<Option<ReplicaHandle>>> = Arc::default();
-    publish(&subnet, &replicas);
-    let canister = install(&client, scenario, &replicas).await?;
+    log: &Arc<Log>,
+) -> Result<Done, String> {
+    let client = Client::new([9; 32], context.child("client"), log.clone());
+    let subnet = Subnet::start(context.child("subnet"), options, engine, client.principal(), log.clone()).await;
+    let subnet = Arc::new(subnet);
+    let canister = work::install(&client, options, &subnet).await?;
 
-    let certified: Shared<Certified> = Arc::default();
-    let began = context.current();
-    let workers: Vec<_> = (0..scenario.clients)
+    log.note(|| format!("clients begin: {options:?}"));
+    let replies = work::Replies::default();
+    let workers: Vec<_> = (0..options.clients)
         .map(|worker| {
-            let work =
-                increments(client.clone(), scenario.clone(), canister, worker, replicas.clone(), certified.clone());
+            let (client, options, subnet) = (client.clone(), options.clone(), subnet.clone());
+            let work = work::calls(client, options, subnet, canister, worker, replies.clone(), log.clone());
             context.child("worker").with_attribute("index", worker).spawn(move |_| work)
         })
         .collect();
-    faults(context, scenario, &mut subnet, &replicas, began).await;
+    faults::play(context, options, &subnet, log).await;
+    subnet.heal().await;
+    for member in 0..subnet.members() {
+        subnet.restart(member).await;
+    }
+    let deadline = context.current() + CALLS_MAX;
     for worker in workers {
-        worker.await.map_err(|error| format!("a client died: {error}"))??;
-    }
-
-    let views = settle(context, &subnet).await?;
-    let certified = certified.lock().expect("no holder panics").clone();
-    check(scenario, &subnet, &views, &certified)?;
-    Ok((subnet.roots.newest(), certified.len(), subnet.roots.clone()))
-}
-
-fn publish(subnet: &Subnet, replicas: &Shared<Vec<Option<ReplicaHandle>>>) {
-    *replicas.lock().expect("no holder panics") = (0..REPLICAS).map(|index| subnet.replica(index).cloned()).collect();
-}
-
-fn pick(replicas: &Shared<Vec<Option<ReplicaHandle>>>, turn: &mut usize) -> Option<ReplicaHandle> {
-    *turn += 1;
-    let replicas = replicas.lock().expect("no holder panics");
-    replicas[*turn % replicas.len()].clone()
-}
-
-async fn call(
-    client: &Client,
-    replicas: &Shared<Vec<Option<ReplicaHandle>>>,
-    turn: &mut usize,
-    to: (CanisterId, CanisterId),
-    method: &str,
-    argument: Vec<u8>,
-    nonce: u64,
-) -> Result<crate::client::Outcome, String> {
-    let request = client.request(to.0, method, argument, nonce);
-    let outcome =
-        client.call(&request, to.1, || pick(replicas, turn)).await.map_err(|expired| format!("{method}: {expired}"))?;
-    match &outcome.result {
-        Ok(_) => Ok(outcome),
-        Err(reject) => Err(format!("{method} was rejected: {reject}")),
-    }
-}
-
-/// Creates the canister through the cycles ledger and installs the workload's module.
-async fn install(
-    client: &Client,
-    scenario: &Scenario,
-    replicas: &Shared<Vec<Option<ReplicaHandle>>>,
-) -> Result<CanisterId, String> {
-    #[derive(CandidType)]
-    struct CreateArgs {
-        amount: Nat,
-    }
-    #[derive(CandidType, candid::Deserialize)]
-    struct Created {
-        canister_id: Principal,
-    }
-    #[derive(CandidType, candid::Deserialize)]
-    enum CreateResult {
-        Ok(Created),
-    }
-    let mut turn = scenario.seed as usize;
-    let ledger = ids::cycles_ledger_id();
-    let argument = Encode!(&CreateArgs { amount: Nat::from(CANISTER_CYCLES) }).expect("encodes");
-    let created = call(client, replicas, &mut turn, (ledger, ledger), "create_canister", argument, 1).await?;
-    let reply = created.result.expect("checked");
-    let CreateResult::Ok(Created { canister_id }) =
-        Decode!(&reply, CreateResult).map_err(|error| format!("create_canister: {error}"))?;
-    #[derive(CandidType)]
-    #[allow(non_camel_case_types)]
-    enum Mode {
-        install,
-    }
-    #[derive(CandidType)]
-    struct InstallArgs {
-        mode: Mode,
-        canister_id: Principal,
-        wasm_module: Vec<u8>,
-        arg: Vec<u8>,
-    }
-    let argument = Encode!(&InstallArgs {
-        mode: Mode::install,
-        canister_id,
-        wasm_module: canister::module(scenario.workload),
-        arg: Encode!().expect("encodes"),
-    })
-    .expect("encodes");
-    let management = Principal::management_canister();
-    call(client, replicas, &mut turn, (management, canister_id), "install_code", argument, 2).await?;
-    Ok(canister_id)
-}
-
-async fn increments(
-    client: Client,
-    scenario: Scenario,
-    canister: CanisterId,
-    worker: u32,
-    replicas: Shared<Vec<Option<ReplicaHandle>>>,
-    certified: Shared<Certified>,
-) -> Result<(), String> {
-    let mut turn = worker as usize;
-    for step in (worker..scenario.increments).step_by(scenario.clients as usize) {
-        let argument = canister::argument(scenario.workload);
-        let nonce = 100 + u64::from(step);
-        let outcome = call(&client, &replicas, &mut turn, (canister, canister), "inc", argument, nonce).await?;
-        let reply = outcome.result.expect("checked");
-        certified.lock().expect("no holder panics").insert(outcome.id, reply);
-    }
-    Ok(())
-}
-
-/// Lets the scenario's faults come and go.
-async fn faults(
-    context: &deterministic::Context,
-    scenario: &Scenario,
-    subnet: &mut Subnet,
-    replicas: &Shared<Vec<Option<ReplicaHandle>>>,
-    began: SystemTime,
-) {
-    enum Event {
-        Split,
-        Heal,
-        Kill(usize),
-        Restart(usize),
-    }
-    let mut events = Vec::new();
-    if let Some(Window { from, to }) = scenario.partition {
-        events.push((from, Event::Split));
-        events.push((to, Event::Heal));
-    }
-    if let Some((replica, Window { from, to })) = scenario.crash {
-        events.push((from, Event::Kill(replica)));
-        events.push((to, Event::Restart(replica)));
-    }
-    events.sort_by_key(|(at, _)| *at);
-    for (at, event) in events {
-        context.sleep_until(began + at).await;
-        match event {
-            Event::Split => subnet.split().await,
-            Event::Heal => subnet.heal().await,
-            Event::Kill(replica) => subnet.kill(replica),
-            Event::Restart(replica) => subnet.restart(replica).await,
-        }
-        publish(subnet, replicas);
-    }
-}
-
-/// Waits until all replicas certified a common height above everything executed when this began.
-async fn settle(context: &deterministic::Context, subnet: &Subnet) -> Result<Vec<Arc<View>>, String> {
-    let target = subnet.roots.newest();
-    let deadline = context.current() + SETTLE_MAX;
-    while context.current() < deadline {
-        let views: Vec<Arc<View>> = subnet.running().filter_map(ReplicaHandle::view).collect();
-        if views.len() == REPLICAS && views.iter().all(|view| view.height() > target) {
-            return Ok(views);
-        }
-        context.sleep(Duration::from_millis(100)).await;
-    }
-    let heights: Vec<u64> = subnet.running().map(|replica| replica.status().certified_height).collect();
-    Err(format!("replicas did not come together above height {target} in {SETTLE_MAX:?}: certified {heights:?}"))
-}
-
-fn check(scenario: &Scenario, subnet: &Subnet, views: &[Arc<View>], certified: &Certified) -> Result<(), String> {
-    if let Some(fork) = subnet.roots.forks().into_iter().next() {
-        return Err(format!("fork: {fork}"));
-    }
-    if certified.len() != scenario.increments as usize {
-        return Err(format!("{} of {} calls have a certified reply", certified.len(), scenario.increments));
-    }
-    let mut values: Vec<u64> = Vec::new();
-    for reply in certified.values() {
-        values.push(canister::value(scenario.workload, reply).ok_or("a reply is no number")?);
-    }
-    values.sort_unstable();
-    if values != (1..=u64::from(scenario.increments)).collect::<Vec<_>>() {
-        return Err(format!("each increment must run exactly once, but the replies were {values:?}"));
-    }
-    for view in views {
-        let seen = subnet.roots.root(view.height());
-        if seen != Some(view.root) {
-            return Err(format!("the certified root of height {} was not computed by all", view.height()));
-        }
-        view.state.ledger.check_full().map_err(|broken| format!("money at height {}: {broken}", view.height()))?;
-        for (id, reply) in certified {
-            match view.state.ingress_status(id) {
-                Some(mains_state::IngressStatus::Replied(held)) if held.as_slice() == reply => {}
-                other => return Err(format!("a certified reply was lost: request {id} is {other:?}")),
+        tokio::select! {
+            biased;
+            ended = worker => ended.map_err(|error| format!("a client died: {error}"))??,
+            () = context.sleep_until(deadline) => {
+                let state = liveness::state_of(&subnet, options).await;
+                return Err(format!("L: calls have no outcome {CALLS_MAX:?} after everything healed{state}"));
             }
         }
     }
-    Ok(())
+    let views = liveness::settle(context, &subnet, options, log).await?;
+    blame::check(&subnet, options, log).await?;
+    if let Some(broken) = log.first_broken() {
+        return Err(broken);
+    }
+    let replies = replies.lock().expect("no holder panics").clone();
+    exactly_once::check(options.workload, &replies, work::increments(options))?;
+    replies::check(&views, &replies, &subnet.findings, subnet.genesis())?;
+    money::check(&views)?;
+    bounds::at_rest(&subnet, options, &views)?;
+    match options.members {
+        1 => log.mark(Mark::SingleMember),
+        13 => log.mark(Mark::ThirteenMembers),
+        _ => {}
+    }
+    let mut blocks = blake3::Hasher::new();
+    subnet.findings.agreement.trace(&mut blocks);
+    Ok(Done { height: subnet.findings.agreement.newest(), replies: replies.len(), blocks, marks: log.marks() })
 }

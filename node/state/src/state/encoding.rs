@@ -9,7 +9,10 @@ use crate::{
     snapshot::Content,
 };
 use imbl::OrdMap;
-use mains_types::{CanisterId, Digest32, Height};
+use mains_types::{
+    CanisterId, Digest32, Height,
+    planted::{self, Defect},
+};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
@@ -128,9 +131,11 @@ impl State {
     /// Puts whatever of this state is not kept yet, children first. What is shared is put once. Costs the encoding of everything
     /// but modules that `memo` knows and parts of memories that are kept.
     pub fn write(&self, memo: &mut Memo, sink: &mut dyn ObjectSink) -> Manifest {
-        let (body, tables) = shared::write(self, memo, sink).expect("a state has an encoding");
+        let torn = planted::is(Defect::CheckpointSkipsPage).then(|| self.without_memory());
+        let (body, tables) = shared::write(torn.as_ref().unwrap_or(self), memo, sink).expect("a state has an encoding");
         let tables = Blob::write(&tables, sink).expect("tables have an encoding");
-        Manifest { height: self.height, root: self.root(), tables, body }
+        let newer = u64::from(planted::is(Defect::CheckpointMislabelled));
+        Manifest { height: Height(self.height.get() + newer), root: self.root(), tables, body }
     }
 
     /// Restores a state with its tree and checks everything but who vouches for its root.
@@ -139,8 +144,11 @@ impl State {
     /// An object is missing or damaged, the objects are not what [`State::write`] puts, the ledger does not add up, or it is
     /// another state than the manifest says.
     pub fn read(manifest: &Manifest, source: &dyn ObjectSource) -> Result<Self, EncodingError> {
-        let state = Self::read_any(manifest, source)?;
+        let mut state = Self::read_any(manifest, source)?;
         if state.height == manifest.height && state.root() == manifest.root {
+            if planted::is(Defect::DedupLostOnRestart) {
+                state.ingress = Default::default();
+            }
             Ok(state)
         } else {
             Err(EncodingError::OtherRoot)
@@ -152,6 +160,18 @@ impl State {
         state.ledger.check_full().map_err(EncodingError::Inconsistent)?;
         state.rebuild()?;
         Ok(state)
+    }
+
+    /// What one of the planted defects saves.
+    fn without_memory(&self) -> Self {
+        let mut torn = self.clone();
+        let ids: Vec<_> = torn.canisters().map(|canister| canister.id).collect();
+        for id in ids {
+            if let Some(code) = torn.canister_mut(&id).and_then(|canister| canister.code.as_mut()) {
+                code.heap.pages = Default::default();
+            }
+        }
+        torn
     }
 
     /// The whole state in one piece, canonical: equal states have equal bytes.

@@ -1,0 +1,138 @@
+//! Members that lie: what an honest replica sends is bent on its way out, with that member's own keys.
+//!
+//! One behaviour a file. A liar may do anything with its keys and its wire; honest members must stay in agreement,
+//! make progress, keep evidence where there can be some, and never blame each other. Spec: `specs/simulation.md`.
+
+mod bad_shares;
+mod double_votes;
+mod equivocation;
+mod floods;
+mod foreign_votes;
+mod forged_answers;
+mod garbage;
+mod invalid_blocks;
+mod replays;
+mod slow;
+mod votes;
+mod withheld;
+
+use bytes::Bytes;
+use commonware_consensus::simplex::types::Vote;
+use mains_consensus::{ChainKey, Digest, PublicKey, Scheme};
+use rand::rngs::StdRng;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+/// How a member misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the files")]
+pub enum Behaviour {
+    DoubleVotes,
+    Equivocation,
+    InvalidBlocks,
+    Withheld,
+    BadShares,
+    ForgedAnswers,
+    Floods,
+    ForeignVotes,
+    Replays,
+    Garbage,
+    Slow,
+}
+
+impl Behaviour {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::DoubleVotes,
+        Self::Equivocation,
+        Self::InvalidBlocks,
+        Self::Withheld,
+        Self::BadShares,
+        Self::ForgedAnswers,
+        Self::Floods,
+        Self::ForeignVotes,
+        Self::Replays,
+        Self::Garbage,
+        Self::Slow,
+    ];
+
+    /// A liar that does this.
+    pub fn liar(self) -> Box<dyn Liar> {
+        match self {
+            Self::DoubleVotes => Box::new(double_votes::DoubleVotes),
+            Self::Equivocation => Box::new(equivocation::Equivocation::default()),
+            Self::InvalidBlocks => Box::new(invalid_blocks::InvalidBlocks::default()),
+            Self::Withheld => Box::new(withheld::Withheld),
+            Self::BadShares => Box::new(bad_shares::BadShares),
+            Self::ForgedAnswers => Box::new(forged_answers::ForgedAnswers),
+            Self::Floods => Box::new(floods::Floods),
+            Self::ForeignVotes => Box::new(foreign_votes::ForeignVotes),
+            Self::Replays => Box::new(replays::Replays::default()),
+            Self::Garbage => Box::new(garbage::Garbage),
+            Self::Slow => Box::new(slow::Slow),
+        }
+    }
+}
+
+/// What a liar works with: its own keys and what it saw.
+pub struct Tools {
+    /// Signs its votes.
+    pub scheme: Scheme,
+    /// Signs votes of another network with the same members.
+    pub foreign: Scheme,
+    /// Its share of the chain key.
+    pub chain_key: Arc<ChainKey>,
+    /// Its place among the members.
+    pub place: usize,
+    /// The other members.
+    pub others: Vec<PublicKey>,
+    /// What it draws from.
+    pub rng: StdRng,
+    /// Calls of clients that it saw: expired, executed or altered ones come from here.
+    pub calls: Loot,
+    /// Calls in a client's name that the client never signed.
+    pub forged: Loot,
+}
+
+/// Signed calls that clients sent, newest last.
+pub type Loot = Arc<Mutex<VecDeque<Bytes>>>;
+
+/// A message on its way out.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// The channel's number.
+    pub channel: u64,
+    /// To whom.
+    pub to: Vec<PublicKey>,
+    /// The message.
+    pub bytes: Bytes,
+    /// Sent this much later.
+    pub after: Duration,
+}
+
+impl Letter {
+    /// The same to the same members, with another content.
+    pub fn with(&self, bytes: impl Into<Bytes>) -> Self {
+        Self { bytes: bytes.into(), ..self.clone() }
+    }
+
+    /// The same content to the first and to the second half of its receivers.
+    pub fn halves(&self) -> [Self; 2] {
+        let (first, second) = self.to.split_at(self.to.len() / 2);
+        [first, second].map(|to| Self { to: to.to_vec(), ..self.clone() })
+    }
+
+    /// The vote in it, if it is one.
+    pub fn vote(&self) -> Option<Vote<Scheme, Digest>> {
+        votes::read(self)
+    }
+}
+
+/// Bends what a member sends.
+pub trait Liar: Send {
+    /// What is sent instead of `letter`; `None` if it stays as it is.
+    fn send(&mut self, tools: &mut Tools, letter: &Letter) -> Option<Vec<Letter>>;
+}

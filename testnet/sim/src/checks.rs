@@ -1,0 +1,81 @@
+//! The promises, one a file. Most are checked while the network runs, the others when it has settled.
+//!
+//! | | promise | file |
+//! |---|---|---|
+//! | S1, S3 | the same block and the same state at every height, on every honest member, before and after crashes | `agreement` |
+//! | S2 | only valid, unexpired calls, none twice in a block, within the caps | `blocks` |
+//! | S4 | every call runs exactly once, or never if it was rejected or expired | `exactly_once` |
+//! | S5 | every certified reply is what a model says, under a signature that an independent library accepts, and stays | `replies` |
+//! | S6 | money is conserved | `money` |
+//! | S7 | no honest member votes twice in a view, not even after a crash | `votes` |
+//! | S8 | what a healthy replica shows never goes back | `monotone` |
+//! | S10 | every queue keeps its bound and is empty in the end | `bounds` |
+//! | | honest members never blame or keep out each other, and never stop; evidence holds and names liars only | `blame` |
+//! | L | after everything healed: a common certified height, and every call answered | `liveness` |
+//!
+//! S9 is about streams to subscribers, which are not built.
+
+pub mod agreement;
+pub mod blame;
+pub mod blocks;
+pub mod bounds;
+pub mod exactly_once;
+pub mod liveness;
+pub mod money;
+pub mod monotone;
+pub mod replies;
+pub mod votes;
+
+use crate::{log::Log, options::Options};
+use mains_replica::BlockSummary;
+use mains_state::{Genesis, State};
+use std::sync::Arc;
+
+/// What members did, as the simulator saw it.
+pub struct Findings {
+    options: Options,
+    log: Arc<Log>,
+    /// Blocks and states.
+    pub agreement: agreement::Agreement,
+    /// Votes of honest members.
+    pub votes: Arc<votes::Votes>,
+    /// What clients saw of replicas.
+    pub monotone: monotone::Monotone,
+}
+
+impl Findings {
+    /// Nothing yet.
+    pub fn new(options: &Options, _: &Genesis, log: Arc<Log>) -> Arc<Self> {
+        Arc::new(Self {
+            options: options.clone(),
+            log,
+            agreement: agreement::Agreement::default(),
+            votes: Arc::default(),
+            monotone: monotone::Monotone::default(),
+        })
+    }
+
+    /// A member executed a block.
+    pub fn executed(&self, member: usize, summary: &BlockSummary) {
+        if self.options.is_honest(member) {
+            self.agreement.saw(member, summary, &self.log);
+            self.log.detail(|| {
+                format!("member {member} executed height {} with {} calls", summary.height, summary.calls_count)
+            });
+        }
+    }
+
+    /// A member is about to execute a block.
+    pub fn executing(&self, member: usize, block: &mains_execution::Block) {
+        if self.options.is_honest(member) {
+            blocks::check(block, &self.log);
+        }
+    }
+
+    /// A member has the state after a block.
+    pub fn sealed(&self, member: usize, state: &State) {
+        if self.options.is_honest(member) {
+            bounds::check(state, &self.log);
+        }
+    }
+}

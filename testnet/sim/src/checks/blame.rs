@@ -1,0 +1,50 @@
+//! Honest members never stop by themselves and never keep each other out; evidence holds for anybody who has the genesis
+//! file, and names only members that lied.
+
+use crate::{
+    log::{Log, Mark},
+    options::Options,
+    subnet::{GENESIS_DIGEST, NETWORK, Subnet},
+};
+use mains_consensus::Evidence;
+
+/// Looks at who was blamed.
+///
+/// # Errors
+/// An honest member was, or stopped.
+pub async fn check(subnet: &Subnet, options: &Options, log: &Log) -> Result<(), String> {
+    for (from, to) in subnet.blocked().await {
+        log.mark(Mark::PeerBlocked);
+        if options.is_honest(from) && options.is_honest(to) {
+            return Err(format!("blame: member {from} keeps out {to}, which did nothing wrong"));
+        }
+    }
+    let participants: Vec<[u8; 32]> = subnet.genesis().nodes.iter().map(|node| node.public_key).collect();
+    for member in (0..subnet.members()).filter(|member| options.is_honest(*member)) {
+        if let Some(ended) = subnet.ended(member) {
+            return Err(format!("blame: member {member} stopped by itself: {ended}"));
+        }
+        let Some(replica) = subnet.replica(member) else { continue };
+        for evidence in replica.status().evidence {
+            log.mark(Mark::Evidence);
+            let proof = hex::decode(&evidence.proof).map_err(|error| format!("blame: {error}"))?;
+            let proven = Evidence::verify(&proof.into(), &participants, NETWORK, &GENESIS_DIGEST)
+                .ok_or_else(|| format!("blame: the evidence of member {member} does not hold"))?;
+            if proven.node.to_text() != evidence.node_id {
+                return Err(format!("blame: the evidence of member {member} names another than it proves"));
+            }
+            let accused = subnet
+                .genesis()
+                .nodes
+                .iter()
+                .position(|node| mains_crypto::node_id(&node.public_key) == proven.node)
+                .ok_or("blame: evidence against somebody who is no member")?;
+            if options.is_honest(accused) {
+                return Err(format!(
+                    "blame: member {member} holds evidence against {accused}, which did nothing wrong"
+                ));
+            }
+        }
+    }
+    Ok(())
+}

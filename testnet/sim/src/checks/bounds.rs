@@ -1,0 +1,42 @@
+//! S10: every queue keeps its bound at every height, and nothing is left over in the end.
+
+use crate::{log::Log, options::Options, subnet::Subnet};
+use mains_state::State;
+use mains_types::limits;
+
+/// Looks at a state after a block.
+pub fn check(state: &State, log: &Log) {
+    for canister in state.canisters() {
+        if canister.queue.len() > limits::CANISTER_QUEUE_MAX || canister.queue_bytes > limits::CANISTER_QUEUE_BYTES_MAX
+        {
+            log.broken(|| format!("S10: the queue of {} is longer than it may be", canister.id));
+        }
+    }
+    if state.ingress_count() > limits::INGRESS_HISTORY_MAX {
+        log.broken(|| "S10: more requests are remembered than may be".into());
+    }
+}
+
+/// Looks at members that have nothing more to do.
+///
+/// # Errors
+/// A canister still has messages.
+pub fn at_rest(
+    subnet: &Subnet,
+    options: &Options,
+    views: &[std::sync::Arc<mains_replica::View>],
+) -> Result<(), String> {
+    for view in views {
+        if let Some(canister) = view.state.canisters().find(|canister| !canister.queue.is_empty()) {
+            return Err(format!("S10: {} still has messages when all is done", canister.id));
+        }
+    }
+    for member in (0..subnet.members()).filter(|member| options.is_honest(*member)) {
+        let Some(replica) = subnet.replica(member) else { continue };
+        let waiting = replica.status().pool_count;
+        if waiting > 0 {
+            return Err(format!("S10: {waiting} calls wait at member {member} when all is done"));
+        }
+    }
+    Ok(())
+}
