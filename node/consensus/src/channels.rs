@@ -44,6 +44,23 @@ pub fn all() -> [(u64, Quota); 8] {
     ]
 }
 
+/// Bytes of the greatest message on a channel of a committee of `members`, and bytes a second that are taken from one peer.
+/// Rates hold a busy subnet with room for catching up; what is small by nature stays small.
+pub fn bytes(channel: u64, members: u32) -> (u32, u32) {
+    let votes = simplex::max_payload_size::<Scheme, Digest>(members) as u32;
+    let blocks = message_bytes_max(members);
+    match channel {
+        BACKFILL | SYNC => (blocks, 32 << 20),
+        BLOCKS => (blocks, 32 << 20),
+        PARTIALS => (PARTIAL_BYTES_MAX, 128 * PARTIAL_BYTES_MAX),
+        INGRESS => (blocks, 16 << 20),
+        _ => (votes, 256 * votes),
+    }
+}
+
+/// Bytes of the greatest message about a state's signature.
+const PARTIAL_BYTES_MAX: u32 = 256;
+
 /// Bytes of the greatest message on any channel of a committee of `members`.
 pub fn message_bytes_max(members: u32) -> u32 {
     commonware_p2p::max_message_size(&[
@@ -61,6 +78,19 @@ mod tests {
     fn the_greatest_message_holds_the_greatest_block_and_little_more() {
         let bytes = message_bytes_max(13) as usize;
         assert!(bytes > limits::BLOCK_INGRESS_BYTES_MAX && bytes < limits::BLOCK_BYTES_MAX, "{bytes}");
+    }
+
+    #[test]
+    fn a_channel_takes_its_own_messages_and_no_greater_ones() {
+        for members in [1, 4, 40] {
+            for (channel, _) in all() {
+                let (message, rate) = bytes(channel, members);
+                assert!(message <= message_bytes_max(members) && rate >= message, "channel {channel}");
+            }
+            assert!(bytes(VOTES, members).0 < 64 << 10);
+            assert!(bytes(BLOCKS, members).0 as usize > limits::BLOCK_INGRESS_BYTES_MAX);
+            assert!(bytes(INGRESS, members).0 as usize > limits::INGRESS_BYTES_MAX + (64 << 10));
+        }
     }
 
     #[test]

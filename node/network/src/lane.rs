@@ -29,7 +29,7 @@ use libp2p_stream::IncomingStreams;
 use std::{
     collections::BTreeMap,
     fmt, io,
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
@@ -59,10 +59,29 @@ struct LaneMetrics {
     dropped_inbound: Counter,
 }
 
+/// What is taken from one peer on one channel, in bytes. A message above the greatest one gets its sender kept out; bytes above
+/// the rate wait at the receiver, which holds back only their sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteQuota {
+    /// Bytes of the greatest message.
+    pub message_bytes_max: u32,
+    /// Bytes a second; at least one of the greatest messages may come at once.
+    pub bytes_per_second: u32,
+}
+
+impl ByteQuota {
+    fn limiter(self) -> governor::DefaultDirectRateLimiter {
+        let at_least_one = |bytes: u32| NonZeroU32::new(bytes.max(1)).expect("at least one");
+        let rate = Quota::per_second(at_least_one(self.bytes_per_second));
+        governor::RateLimiter::direct(rate.allow_burst(at_least_one(self.bytes_per_second.max(self.message_bytes_max))))
+    }
+}
+
 /// What the parts of one channel share.
 pub(crate) struct Lane {
     protocol: StreamProtocol,
     quota: Quota,
+    bytes: ByteQuota,
     inbound: mpsc::Sender<Inbound>,
     outbound: Mutex<BTreeMap<PublicKey, Outbound>>,
     metrics: LaneMetrics,
@@ -111,6 +130,7 @@ pub(crate) fn register<E: Clock + Spawner + Metrics>(
     shared: &Arc<Shared>,
     channel: Channel,
     quota: Quota,
+    bytes: ByteQuota,
 ) -> (Sender<E>, Receiver) {
     let capacity = shared.max_peers * quota.burst_size().get() as usize;
     let capacity = NonZeroUsize::new(capacity).expect("at least one member and one message");
@@ -119,6 +139,7 @@ pub(crate) fn register<E: Clock + Spawner + Metrics>(
     let lane = Arc::new(Lane {
         protocol: shared.protocol(&format!("channel/{channel}")),
         quota,
+        bytes,
         inbound,
         outbound: Mutex::default(),
         metrics: LaneMetrics {
@@ -145,7 +166,7 @@ async fn accept(shared: Arc<Shared>, lane: Arc<Lane>, mut incoming: IncomingStre
         let Some(peer) = key_of(&peer).filter(|peer| shared.members().is_allowed(peer)) else { continue };
         let (budget, reader) = readers
             .entry(peer.clone())
-            .or_insert_with(|| (Arc::new(Semaphore::new(shared.message_bytes_max as usize)), None));
+            .or_insert_with(|| (Arc::new(Semaphore::new(lane.bytes.message_bytes_max as usize)), None));
         if let Some(obsolete) = reader.take() {
             obsolete.abort();
         }
@@ -156,6 +177,7 @@ async fn accept(shared: Arc<Shared>, lane: Arc<Lane>, mut incoming: IncomingStre
 
 async fn read(shared: Arc<Shared>, lane: Arc<Lane>, peer: PublicKey, stream: Stream, budget: Arc<Semaphore>) {
     let limiter = governor::RateLimiter::direct(lane.quota);
+    let byte_limiter = lane.bytes.limiter();
     let mut stream = BufReader::with_capacity(BUFFER_BYTES, stream);
     loop {
         let mut length = [0; 4];
@@ -163,12 +185,15 @@ async fn read(shared: Arc<Shared>, lane: Arc<Lane>, peer: PublicKey, stream: Str
             return;
         }
         let length = u32::from_be_bytes(length);
-        if length > shared.message_bytes_max {
+        if length > lane.bytes.message_bytes_max {
             tracing::warn!(%peer, length, "a member sent a message that is too large: it is kept out");
             shared.block(peer);
             return;
         }
         while let Err(until) = limiter.check() {
+            tokio::time::sleep(until.wait_time_from(governor::clock::DefaultClock::default().now())).await;
+        }
+        while let Some(Ok(Err(until))) = NonZeroU32::new(length).map(|length| byte_limiter.check_n(length)) {
             tokio::time::sleep(until.wait_time_from(governor::clock::DefaultClock::default().now())).await;
         }
         let Ok(permit) = budget.clone().acquire_many_owned(length).await else { return };
@@ -284,7 +309,7 @@ impl UnlimitedSender for Raw {
         _priority: bool,
     ) -> Unreliable<Feedback> {
         let message: IoBufs = message.into();
-        assert!(message.len() <= self.shared.message_bytes_max as usize, "a message of {} bytes", message.len());
+        assert!(message.len() <= self.lane.bytes.message_bytes_max as usize, "a message of {} bytes", message.len());
         let message: Bytes = message.coalesce().into();
         let recipients = match recipients {
             Recipients::All => self.shared.members().reachable(),

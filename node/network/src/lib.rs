@@ -7,7 +7,7 @@
 //! | queue | bound | when full |
 //! |---|---|---|
 //! | outbound, per peer and channel | [`lane::OUTBOUND_MESSAGES_MAX`], [`lane::OUTBOUND_BYTES_MAX`] | the message is dropped |
-//! | inbound bytes, per peer and channel | the greatest message | that peer's stream is held back |
+//! | inbound bytes, per peer and channel | the channel's greatest message; [`ByteQuota`] a second | that peer's stream is held back |
 //! | inbound messages, per channel | members x the quota's burst | the message is dropped |
 //!
 //! Spec: `specs/consensus.md`.
@@ -22,7 +22,7 @@ pub mod members;
 mod tests;
 
 pub use identity::{consensus_key, peer_id};
-pub use lane::{Receiver, Sender};
+pub use lane::{ByteQuota, Receiver, Sender};
 pub use libp2p::{Multiaddr, PeerId};
 pub use members::{Oracle, PeerStatus};
 
@@ -90,12 +90,13 @@ impl<E: Clock + Spawner + Metrics> Network<E> {
         Ok((Self { context, shared: shared.clone() }, Oracle::new(shared)))
     }
 
-    /// The two ends of a channel; `quota` is what is sent to and taken from one peer.
+    /// The two ends of a channel; `quota` is what is sent to and taken from one peer in messages, `bytes` in bytes.
     ///
     /// # Panics
-    /// If the channel was registered before.
-    pub fn register(&mut self, channel: Channel, quota: Quota) -> (Sender<E>, Receiver) {
-        lane::register(&self.context, &self.shared, channel, quota)
+    /// If the channel was registered before, or takes greater messages than the network does.
+    pub fn register(&mut self, channel: Channel, quota: Quota, bytes: ByteQuota) -> (Sender<E>, Receiver) {
+        assert!(bytes.message_bytes_max <= self.shared.message_bytes_max, "no channel takes more than the network");
+        lane::register(&self.context, &self.shared, channel, quota, bytes)
     }
 }
 

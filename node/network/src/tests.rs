@@ -10,6 +10,8 @@ use tokio::{sync::oneshot, time::timeout};
 
 const CHANNEL: Channel = 5;
 const MESSAGE_BYTES_MAX: u32 = 1 << 20;
+/// Takes a second for what comes after the first so many bytes.
+const BYTES_PER_SECOND: u32 = 8 << 20;
 /// Far above what anything here takes, far below a hanging build.
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -50,7 +52,8 @@ impl Node {
         let task = context.child("node").spawn(move |context| async move {
             let (mut network, mut oracle) = Network::start(context.child("network"), config).expect("starts");
             oracle.track(0, committee);
-            let (sender, receiver) = network.register(CHANNEL, Quota::per_second(NZU32!(1_000)));
+            let bytes = ByteQuota { message_bytes_max: MESSAGE_BYTES_MAX, bytes_per_second: BYTES_PER_SECOND };
+            let (sender, receiver) = network.register(CHANNEL, Quota::per_second(NZU32!(1_000)), bytes);
             network.listening(DEADLINE).await;
             let _ = parts.send((network, oracle, sender, receiver));
             std::future::pending::<()>().await;
@@ -241,6 +244,26 @@ fn a_blocked_member_is_cut_off_and_stays_out() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!one.is_connected_to(&two.key) && one.network.peers()[0].blocked);
         assert!(one.sender.send(Recipients::One(two.key.clone()), b"anyone?".to_vec(), false).is_empty());
+    });
+}
+
+#[test]
+fn bytes_above_the_quota_wait_and_none_is_lost() {
+    const MESSAGES: usize = 12;
+    run(|context| async move {
+        let mut one = Node::start(&context, 1, &[1, 2], TCP, vec![]).await;
+        let mut two = Node::start(&context, 2, &[1, 2], TCP, vec![one.named_address()]).await;
+        two.tell(&mut one, b"warm").await;
+        let began = Instant::now();
+        for _ in 0..MESSAGES {
+            let message = vec![7; MESSAGE_BYTES_MAX as usize];
+            assert_eq!(two.sender.send(Recipients::One(one.key.clone()), message, false).len(), 1);
+        }
+        for _ in 0..MESSAGES {
+            assert_eq!(one.receive().await.1.len(), MESSAGE_BYTES_MAX as usize);
+        }
+        // 8 MiB may come at once, the last 4 take half a second.
+        assert!(began.elapsed() >= Duration::from_millis(400), "{:?}", began.elapsed());
     });
 }
 

@@ -13,7 +13,7 @@ use commonware_utils::{TryCollect as _, ordered::Set};
 use mains_consensus::channels;
 use mains_crypto::NodeKey;
 use mains_engine::WasmtimeEngine;
-use mains_network::{Network, NetworkError};
+use mains_network::{ByteQuota, Network, NetworkError};
 use mains_replica::{CHECKPOINT_INTERVAL, Continuity, PeerStatus, ReplicaHandle, Surroundings, Waiting};
 use mains_state::Genesis;
 use mains_store::{DataDir, FileCheckpoints, History};
@@ -153,7 +153,12 @@ async fn start_replica(
         NetworkError::Setup(reason) => OperatorError::Network(reason),
     })?;
     oracle.track(0, members);
-    let channels = channels::all().into_iter().map(|(channel, quota)| network.register(channel, quota)).collect();
+    let members_count = node.genesis.nodes.len() as u32;
+    let mut register = |(channel, quota)| {
+        let (message_bytes_max, bytes_per_second) = channels::bytes(channel, members_count);
+        network.register(channel, quota, ByteQuota { message_bytes_max, bytes_per_second })
+    };
+    let channels = channels::all().into_iter().map(&mut register).collect();
     let engine =
         WasmtimeEngine::new(Some(node.data.modules())).map_err(|error| OperatorError::Network(error.to_string()))?;
     let observer = HistoryWriter::start(History::open(&node.data.history())?);
