@@ -324,7 +324,8 @@ mod tests {
     fn a_seed_always_means_the_same_and_every_part_comes_and_goes() {
         let all: Vec<Options> = (0..200).map(Options::of).collect();
         assert_eq!(all, (0..200).map(Options::of).collect::<Vec<_>>());
-        let parts: [(&str, fn(&Options) -> bool); 13] = [
+        type Part = (&'static str, fn(&Options) -> bool);
+        let parts: [Part; 13] = [
             ("delay", |options| options.delay_ms > 1),
             ("loss", |options| options.loss_percent > 0),
             ("duplication", |options| options.duplicated_percent > 0),

@@ -126,6 +126,7 @@ impl Subnet {
             accounts: vec![(Principal::anonymous(), FUNDS), (funded, FUNDS)],
             heartbeat_ms: 600,
             leader_timeout_ms: 1_200,
+            require_publisher_signature: Default::default(),
         };
         let public: Vec<PublicKey> =
             keys.iter().map(|key| committee::public_key(&key.public()).expect("a key")).collect();

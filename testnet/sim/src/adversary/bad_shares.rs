@@ -24,7 +24,11 @@ impl Liar for BadShares {
                 broken.value[tools.rng.random_range(1..48)] ^= 1;
                 vec![letter.with(message(&broken))]
             }
-            1 => vec![letter.with(message(&tools.chain_key.sign(partial.height, tools.rng.random())?))],
+            // Also of heights that nobody has executed yet.
+            1 => {
+                let height = Height(partial.height.get() + tools.rng.random_range(0..3));
+                vec![letter.with(message(&tools.chain_key.sign(height, tools.rng.random())?))]
+            }
             2 => {
                 // A signature over the right root that does not belong to this place.
                 let other = tools.chain_key.sign(partial.height, tools.rng.random())?;
