@@ -1,6 +1,6 @@
 //! What a seed means: which faults, when, and how much work. A pure function of the seed.
 //!
-//! Every part is drawn from a generator of its own, so that one can be taken away ([`Options::without`]) and the rest
+//! Every part is drawn from a generator of its own, so that one can be taken away ([`Options::without()`]) and the rest
 //! stays what it was: that is how a failing seed shrinks. Each part is absent in a random subset of the seeds.
 
 use crate::{adversary::Behaviour, disk::Loss, host::Skew};
