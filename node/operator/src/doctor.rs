@@ -7,9 +7,8 @@ mod host;
 use crate::{
     config::{Config, NodeConfig},
     error::OperatorError,
-    files::NodeDir,
+    files::{NodeDir, RunFile},
     init,
-    node::RunFile,
 };
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use mains_state::Genesis;

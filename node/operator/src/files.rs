@@ -8,6 +8,7 @@ use crate::{
 };
 use mains_crypto::NodeKey;
 use mains_state::Genesis;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -107,6 +108,19 @@ impl NodeDir {
         };
         node_key(&path, &file.open(passphrase.as_ref())?)
     }
+}
+
+/// What a running node tells its surroundings, as `run.json` in its directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFile {
+    /// The process.
+    pub pid: u32,
+    /// The node's id.
+    pub node_id: String,
+    /// URL of its API.
+    pub api: String,
+    /// The root key (DER) in hex.
+    pub root_key: String,
 }
 
 /// The secrets of a node; wiped from memory when dropped.

@@ -3,7 +3,7 @@
 use crate::{
     config::{Config, NodeConfig},
     error::OperatorError,
-    files::{Keys, NodeDir},
+    files::{Keys, NodeDir, RunFile},
     history::HistoryWriter,
     telemetry,
 };
@@ -17,7 +17,6 @@ use mains_network::{ByteQuota, Network, NetworkError};
 use mains_replica::{CHECKPOINT_INTERVAL, Continuity, PeerStatus, ReplicaHandle, Surroundings, Waiting};
 use mains_state::Genesis;
 use mains_store::{DataDir, FileCheckpoints, History};
-use serde::{Deserialize, Serialize};
 use std::{path::Path, sync::Arc};
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
@@ -27,19 +26,6 @@ const RUNTIME_THREADS: usize = 2;
 
 /// Exit code after a second signal.
 const EXIT_TWICE: i32 = 130;
-
-/// What a running node tells its surroundings, as `run.json` in its directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunFile {
-    /// The process.
-    pub pid: u32,
-    /// The node's id.
-    pub node_id: String,
-    /// URL of its API.
-    pub api: String,
-    /// The root key (DER) in hex.
-    pub root_key: String,
-}
 
 /// What was read and checked before anything starts.
 struct Prepared {

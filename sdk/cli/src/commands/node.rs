@@ -7,9 +7,8 @@ use crate::{
 use anyhow::{Result, bail};
 use mains_client::{Client, identity, report::NodeReport};
 use mains_operator::{
-    InitOptions, NodeDir,
+    InitOptions, NodeDir, RunFile,
     doctor::{self, Finding, Severity},
-    node::RunFile,
 };
 use serde::Serialize;
 use std::{path::Path, time::Duration};
