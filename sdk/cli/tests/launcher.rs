@@ -72,7 +72,7 @@ impl Place {
     fn replicas(&self) -> usize {
         let state = self.path("state");
         let processes = fs::read_dir("/proc").expect("this test needs /proc").flatten();
-        processes.filter(|process| mentions(&process.path().join("cmdline"), "node\0run\0", &state)).count()
+        processes.filter(|process| mentions(&process.path().join("cmdline"), "node\0up\0", &state)).count()
     }
 }
 
