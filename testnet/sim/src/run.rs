@@ -192,7 +192,7 @@ async fn scene(
     exactly_once::check(options.workload, &replies, work::increments(options))?;
     replies::check(&views, &replies, &subnet.findings, subnet.genesis())?;
     money::check(&views)?;
-    bounds::at_rest(&subnet, options, &views)?;
+    bounds::at_rest(&views)?;
     match options.members {
         1 => log.mark(Mark::SingleMember),
         13 => log.mark(Mark::ThirteenMembers),

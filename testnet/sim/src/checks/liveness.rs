@@ -1,4 +1,5 @@
-//! L: once links are sound and members are back, all of them certify a common height above everything executed before.
+//! L: once links are sound and members are back, all of them certify a common height above everything executed before, and no
+//! call waits in a pool: one that arrived late is proposed by whoever has it, and forgotten with its block.
 
 use crate::{log::Log, options::Options, subnet::Subnet};
 use commonware_runtime::{Clock as _, deterministic::Context};
@@ -8,7 +9,7 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 /// How long members may take to agree once everything is healed.
 const SETTLE_MAX: Duration = Duration::from_secs(90);
 
-/// Waits for a common certified height above everything that was executed when this began.
+/// Waits for a common certified height above everything that was executed when this began, and for pools to be empty.
 ///
 /// # Errors
 /// Too long, with what each member waits for; or a promise was broken meanwhile.
@@ -25,14 +26,15 @@ pub async fn settle(
         if let Some(broken) = log.first_broken() {
             return Err(broken);
         }
-        let replicas = sound.iter().filter_map(|member| subnet.replica(*member));
-        let views: Vec<Arc<View>> = replicas.filter_map(|replica| replica.view()).collect();
-        if views.len() == sound.len() && views.iter().all(|view| view.height() > target) {
+        let replicas: Vec<_> = sound.iter().filter_map(|member| subnet.replica(*member)).collect();
+        let views: Vec<Arc<View>> = replicas.iter().filter_map(|replica| replica.view()).collect();
+        let nothing_waits = replicas.iter().all(|replica| replica.status().pool_count == 0);
+        if views.len() == sound.len() && views.iter().all(|view| view.height() > target) && nothing_waits {
             return Ok(views);
         }
         context.sleep(Duration::from_millis(100)).await;
     }
-    let mut why = format!("L: members did not come together above height {target} in {SETTLE_MAX:?}");
+    let mut why = format!("L: members did not come together above height {target} with empty pools in {SETTLE_MAX:?}");
     why.push_str(&state_of(subnet, options).await);
     Err(why)
 }
