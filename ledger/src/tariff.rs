@@ -65,6 +65,8 @@ pub struct Tariff {
     pub reserve_share: u32,
     /// Share of income for the community's fund.
     pub commons_share: u32,
+    /// Seconds after which income is settled, at the end of the window of blocks that is open then.
+    pub epoch_seconds: u64,
 }
 
 impl Tariff {
@@ -98,6 +100,7 @@ impl Tariff {
             operators_share: 8_000,
             reserve_share: 1_000,
             commons_share: 1_000,
+            epoch_seconds: DAY_SECONDS,
         }
     }
 
@@ -141,6 +144,8 @@ impl Tariff {
             "no nodes"
         } else if shares.iter().map(|share| u64::from(*share)).sum::<u64>() != u64::from(SHARE_WHOLE) {
             "the shares do not make a whole"
+        } else if self.epoch_seconds == 0 {
+            "epochs without a length"
         } else {
             return Ok(());
         };

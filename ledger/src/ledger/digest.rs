@@ -49,6 +49,7 @@ impl Ledger {
         for share in [tariff.operators_share, tariff.reserve_share, tariff.commons_share] {
             hasher.update(&share.to_le_bytes());
         }
+        hasher.update(&tariff.epoch_seconds.to_le_bytes());
         for price in tariff.reference {
             hasher.update(&price.to_le_bytes());
         }

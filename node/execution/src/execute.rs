@@ -1,8 +1,8 @@
 //! One block.
 
-use crate::{calls::Random, charges, engine::Engine, induction, scheduler, system_calls, timers};
+use crate::{calls::Random, charges, engine::Engine, induction, scheduler, settlement, system_calls, timers};
 use mains_ledger::Entry;
-use mains_state::{CallerInfo, State};
+use mains_state::{CallerInfo, State, epochs::Seen};
 use mains_types::{CanisterId, Digest32, Height, NodeId, Principal, RequestId, UnixNanos};
 
 /// A finalized block.
@@ -22,6 +22,8 @@ pub struct Block {
     pub certified: Height,
     /// The beacon's value that this certificate made: what random bytes are made of.
     pub randomness: Digest32,
+    /// What the proposer says to have seen of the other members lately.
+    pub seen: Seen,
     /// Clients' calls in their order.
     pub calls: Vec<Call>,
 }
@@ -103,6 +105,7 @@ pub fn execute(engine: &dyn Engine, state: State, block: &Block) -> Executed {
 
     let mut state = round.state;
     state.metrics.count_block(block.time, block.proposer, &block.failed);
+    settlement::count_block(&mut state, block);
     state.metrics.messages += round.messages as u64;
     let instructions = round.instructions.saturating_add(round.system_instructions);
     state.metrics.instructions = state.metrics.instructions.saturating_add(instructions);

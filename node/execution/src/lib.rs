@@ -21,6 +21,7 @@ pub mod read_state;
 mod rejects;
 mod run;
 mod scheduler;
+mod settlement;
 mod slices;
 mod statement;
 pub mod system_api;

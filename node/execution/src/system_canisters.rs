@@ -6,7 +6,7 @@
 
 mod allowances;
 mod blocks;
-mod cycles_ledger;
+pub(crate) mod cycles_ledger;
 mod icp_ledger;
 mod icrc;
 mod minting;

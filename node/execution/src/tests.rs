@@ -8,4 +8,5 @@ mod network;
 mod random;
 mod reading;
 mod rounds;
+mod settlement;
 mod slices;

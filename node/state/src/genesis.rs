@@ -1,5 +1,6 @@
 //! How a subnet begins: one value that every replica starts from, kept as one canonical file.
 
+use mains_ledger::Tariff;
 use mains_types::{Cycles, Principal, UnixNanos};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -76,7 +77,19 @@ pub struct Genesis {
 /// Bytes of the chain key.
 const CHAIN_KEY_BYTES: usize = 96;
 
+/// Seconds of an epoch on a test network: people who try it see operators paid while they look.
+const TEST_EPOCH_SECONDS: u64 = 120;
+
 impl Genesis {
+    /// The tariff that the subnet begins with.
+    pub fn tariff(&self) -> Tariff {
+        let tariff = Tariff::for_nodes(self.nodes.len() as u32);
+        match self.kind {
+            NetworkKind::Test => Tariff { epoch_seconds: TEST_EPOCH_SECONDS, ..tariff },
+            NetworkKind::Public => tariff,
+        }
+    }
+
     /// Whether a network can begin like this.
     ///
     /// # Errors

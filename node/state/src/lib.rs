@@ -7,6 +7,7 @@ pub mod blob;
 pub mod built_in;
 pub mod canister;
 pub mod checkpoint;
+pub mod epochs;
 pub mod genesis;
 pub mod ingress;
 pub mod memory;
@@ -25,6 +26,7 @@ pub use canister::{
     Settings, Stop,
 };
 pub use checkpoint::{CheckpointStore, StorageFailure};
+pub use epochs::Epochs;
 pub use genesis::{Genesis, GenesisNode, NetworkKind, RequiredSignature};
 pub use ingress::{IngressEntry, IngressHistory, IngressStatus};
 pub use memory::{Heap, PAGE_BYTES, PageTree};

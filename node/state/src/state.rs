@@ -19,13 +19,14 @@ pub use subnet::CANISTER_RANGES;
 
 use crate::{
     Callback, Canister, Genesis, IngressHistory, IngressStatus, NetworkKind, RequiredSignature, RunStatus, Stop,
+    epochs::Epochs,
     ingress::IngressEntry,
     message::{Hashed, SystemMessage},
     metrics::Metrics,
     tokens::Tokens,
 };
 use imbl::{OrdMap, OrdSet, Vector};
-use mains_ledger::{Account, Ledger, Tariff};
+use mains_ledger::{Account, Ledger};
 use mains_types::{
     CanisterId, Cycles, Digest32, Height, NodeId, Principal, RequestId, SubnetId, UnixNanos, ids::FIRST_CANISTER_INDEX,
 };
@@ -53,6 +54,8 @@ pub struct Subnet {
     pub public_key_der: Vec<u8>,
     /// Its members and their ed25519 keys (32 bytes).
     pub nodes: OrdMap<NodeId, [u8; 32]>,
+    /// Who is paid for a member's work.
+    pub operators: OrdMap<NodeId, Principal>,
     /// Whether `provisional_*` methods exist and anonymous is pre-funded.
     pub is_test: bool,
     /// Whose modules are installed.
@@ -68,6 +71,7 @@ impl Subnet {
             id: Principal::self_authenticating(&public_key_der),
             public_key_der,
             nodes: genesis.nodes.iter().map(|member| (node(&member.public_key), member.public_key)).collect(),
+            operators: genesis.nodes.iter().map(|member| (node(&member.public_key), member.operator)).collect(),
             is_test: genesis.kind == NetworkKind::Test,
             require_publisher_signature: genesis.require_publisher_signature.clone(),
         }
@@ -96,6 +100,8 @@ pub struct State {
     pub tokens: Tokens,
     /// What the subnet and its nodes did.
     pub metrics: Metrics,
+    /// What members do for the subnet, and what they were paid.
+    pub epochs: Epochs,
     /// The next turn number.
     next_turn: u64,
     /// Calls to built-in canisters that wait, oldest first.
@@ -165,7 +171,7 @@ impl State {
     /// The state before the first block. Its tree is sealed: it has a root.
     pub fn genesis(genesis: &Genesis) -> Self {
         let subnet = Subnet::from_genesis(genesis);
-        let mut ledger = Ledger::genesis(Tariff::for_nodes(genesis.nodes.len() as u32));
+        let mut ledger = Ledger::genesis(genesis.tariff());
         for (owner, amount) in &genesis.accounts {
             ledger.mint(&Account::member(*owner), *amount).expect("a genesis file is checked before it is used");
         }
@@ -181,6 +187,7 @@ impl State {
             ledger,
             tokens: Tokens::default(),
             metrics: Metrics::default(),
+            epochs: Epochs::begin(genesis.time),
             next_turn: 0,
             system_queue: Vector::new(),
             system_queue_bytes: 0,

@@ -61,6 +61,7 @@ impl Subnet {
             digest: [1; 32],
             proposer: user(0),
             failed: Vec::new(),
+            seen: Default::default(),
             certified: state.height,
             randomness: [height.get() as u8; 32],
             calls,

@@ -32,6 +32,7 @@ impl<'a> Alone<'a> {
             id: Principal::self_authenticating([1; 133]),
             public_key_der: vec![1; 133],
             nodes: Default::default(),
+            operators: Default::default(),
             is_test: true,
             require_publisher_signature: Default::default(),
         };

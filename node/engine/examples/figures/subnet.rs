@@ -64,6 +64,7 @@ impl Subnet {
             randomness: [height.get() as u8; 32],
             calls,
             failed: Vec::new(),
+            seen: Default::default(),
         };
         let began = Instant::now();
         let executed = execute(&self.engine, state, &block);

@@ -214,6 +214,7 @@ fn block(state: &State, calls: Vec<Call>) -> Block {
         digest: [state.height.get() as u8; 32],
         proposer: Principal::self_authenticating([1]),
         failed: Vec::new(),
+        seen: Default::default(),
         certified: state.height,
         randomness: [0; 32],
         calls,

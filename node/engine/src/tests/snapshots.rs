@@ -88,6 +88,7 @@ impl Subnet {
             digest: [self.requests; 32],
             proposer: call.sender,
             failed: Vec::new(),
+            seen: Default::default(),
             certified: state.height,
             randomness: [self.requests; 32],
             calls: vec![call],

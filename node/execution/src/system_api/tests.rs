@@ -20,6 +20,7 @@ fn canister() -> Canister {
 
 fn inputs(mode: Mode) -> Inputs {
     let subnet = Subnet {
+        operators: Default::default(),
         id: Principal::self_authenticating([1; 133]),
         public_key_der: vec![1; 133],
         nodes: Default::default(),

@@ -13,9 +13,10 @@ use super::{
 };
 use crate::calls::SystemCall;
 use candid::Nat;
+use icrc_ledger_types::icrc1::transfer::Memo;
 use mains_ledger::{Account, Member};
 use mains_state::{State, Table};
-use mains_types::{Cycles, Reject};
+use mains_types::{Cycles, Digest32, Principal, Reject};
 
 /// Cycles that a transfer costs: the Internet Computer's, which tools write into their requests.
 const FEE: u128 = 100_000_000;
@@ -74,6 +75,16 @@ pub(super) fn query(
 pub(super) fn mint(state: &mut State, to: &Member, amount: Cycles) -> Option<u64> {
     state.ledger.mint(&(*to).into(), amount).ok()?;
     Some(blocks::append(state, Entry::new("1mint", amount.get()).member("to", to)))
+}
+
+/// Pays an operator what it earned in the epoch whose settlement has `digest`: from then on it is a member's money. The block
+/// names the settlement in its memo.
+pub(crate) fn pay_out(state: &mut State, operator: &Principal, amount: Cycles, digest: &Digest32) {
+    let to = Member::new(*operator, None);
+    let paid = state.ledger.transfer(&Account::Operator(*operator), &to.into(), amount);
+    paid.expect("an operator has what the ledger says it has");
+    let memo = Memo(digest.to_vec().into());
+    blocks::append(state, Entry::new("1mint", amount.get()).member("to", &to).memo(Some(&memo)));
 }
 
 /// What a member has.

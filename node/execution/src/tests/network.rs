@@ -144,6 +144,7 @@ pub(super) fn block(state: &State, nanos: u64, calls: Vec<Call>) -> Block {
         proposer: user(0),
         failed: vec![(user(1), 2)],
         certified: state.height,
+        seen: Default::default(),
         randomness: *blake3::hash(&[7, height.get() as u8]).as_bytes(),
         calls,
     }

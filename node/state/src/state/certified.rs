@@ -62,6 +62,7 @@ impl State {
         put(&mut self.tree, &[b"mains", b"state", b"ledger"], self.ledger.digest().to_vec());
         put(&mut self.tree, &[b"mains", b"state", b"scheduler"], scheduler.to_vec());
         put(&mut self.tree, &[b"mains", b"state", b"metrics"], self.metrics.digest().to_vec());
+        put(&mut self.tree, &[b"mains", b"state", b"epochs"], self.epochs.digest().to_vec());
         self.tree.insert_tree(&[&b"mains"[..], b"state", b"tokens"], self.tokens.tree().clone());
         self.certify_metrics();
         self.certify_built_in();

@@ -178,6 +178,7 @@ fn block(state: State, calls: Vec<Call>) -> State {
         proposer: alice(),
         certified: state.height,
         failed: Vec::new(),
+        seen: Default::default(),
         randomness: [9; 32],
         calls,
     };

@@ -1,0 +1,246 @@
+//! What each member did for the subnet in the present epoch, and how past epochs were settled.
+//!
+//! Everything is counted from blocks, so that every replica counts alike, and nothing rests on the word of the one who
+//! gains: blocks and failed views are facts of the chain, and a member counts as having voted or signed states in a
+//! window of blocks only if more than a third of the *other* members, each in a block of its own, say to have seen it.
+//! So the greatest number of faulty members can neither make up a neighbour's work nor hide it. Spec: `specs/ledger.md`.
+
+#[cfg(test)]
+mod tests;
+
+use crate::message::Hashed;
+use imbl::Vector;
+use mains_ledger::{OperatorWeight, Settlement};
+use mains_types::{Digest32, Height, NodeId, Principal, UnixNanos};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// Blocks of a window: long enough for each of 13 members to lead four times, about half a minute of an idle subnet.
+pub const WINDOW_BLOCKS: u64 = 64;
+/// Settlements that are kept.
+pub const SETTLEMENTS_MAX: usize = 60;
+/// The whole of a rate, in parts.
+const WHOLE: u64 = 10_000;
+/// Views lost that cost nothing: machines restart, leaders change.
+const FAILURES_FREE: u64 = WHOLE / 10;
+/// From this share of lost views on, the most is deducted.
+const FAILURES_WORST: u64 = WHOLE / 10 * 6;
+/// The most that is deducted for lost views.
+const DEDUCTION_MAX: u64 = WHOLE / 10 * 8;
+
+/// What one member did in an epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeWork {
+    /// Windows in which it was a member.
+    pub windows: u64,
+    /// Those in which its votes to finalize were seen.
+    pub voted: u64,
+    /// Those in which its shares of certificates were seen.
+    pub certified: u64,
+    /// Blocks it proposed that are in the chain.
+    pub proposed: u64,
+    /// Views that it led and that ended without a block in the chain.
+    pub failed: u64,
+}
+
+impl NodeWork {
+    /// What it earned: windows in which it voted and certified, less for views it lost as the Internet Computer deducts:
+    /// nothing up to 10 %, then linearly to 80 % at 60 %.
+    pub fn weight(&self) -> u64 {
+        (self.voted + self.certified).saturating_mul(WHOLE - self.deduction())
+    }
+
+    /// What a member without fault would have earned in its place.
+    pub fn weight_max(&self) -> u64 {
+        self.windows.saturating_mul(2 * WHOLE)
+    }
+
+    /// Parts of 10,000 that lost views cost.
+    pub fn deduction(&self) -> u64 {
+        let led = u128::from(self.proposed) + u128::from(self.failed);
+        let share = (u128::from(self.failed) * u128::from(WHOLE)).checked_div(led).unwrap_or(0) as u64;
+        let above = share.clamp(FAILURES_FREE, FAILURES_WORST) - FAILURES_FREE;
+        above * DEDUCTION_MAX / (FAILURES_WORST - FAILURES_FREE)
+    }
+}
+
+/// What the proposer of a block says it saw of the other members lately.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Votes to finalize of these.
+    pub voted: BTreeSet<NodeId>,
+    /// Valid shares of certificates of these.
+    pub certified: BTreeSet<NodeId>,
+}
+
+/// One member's line in a settlement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Earned {
+    /// Who is paid.
+    pub operator: Principal,
+    /// For what.
+    pub work: NodeWork,
+    /// How much, in cycles.
+    pub amount: u128,
+}
+
+/// An epoch that was settled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// Its number, from 1.
+    pub epoch: u64,
+    /// Its first height.
+    pub first: Height,
+    /// Its last height: where it was settled.
+    pub last: Height,
+    /// The block time at its begin.
+    pub began: UnixNanos,
+    /// The block time of `last`.
+    pub ended: UnixNanos,
+    /// By member.
+    pub nodes: BTreeMap<NodeId, Earned>,
+    /// Where the income went.
+    pub settlement: Settlement,
+}
+
+/// The present epoch and the settlements of past ones.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Epochs {
+    number: u64,
+    first: Height,
+    began: UnixNanos,
+    work: BTreeMap<NodeId, NodeWork>,
+    /// Blocks of the present window.
+    blocks: u64,
+    /// What proposers of the present window saw.
+    seen: BTreeMap<NodeId, Seen>,
+    settled: Vector<Arc<Hashed<Settled>>>,
+}
+
+impl Epochs {
+    /// Before the first block.
+    pub fn begin(time: UnixNanos) -> Self {
+        Self {
+            number: 1,
+            first: Height(1),
+            began: time,
+            work: BTreeMap::new(),
+            blocks: 0,
+            seen: BTreeMap::new(),
+            settled: Vector::new(),
+        }
+    }
+
+    /// The present epoch's number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// When the present epoch began.
+    pub fn began(&self) -> UnixNanos {
+        self.began
+    }
+
+    /// What members did in the present epoch, up to the last whole window.
+    pub fn work(&self) -> &BTreeMap<NodeId, NodeWork> {
+        &self.work
+    }
+
+    /// Past epochs, oldest first.
+    pub fn settled(&self) -> impl DoubleEndedIterator<Item = &Settled> + ExactSizeIterator {
+        self.settled.iter().map(|settled| &***settled)
+    }
+
+    /// Counts a block: its proposer, lost views since the block before it, and what the proposer says to have seen.
+    /// `members` are the subnet's. True if the block ended a window: then an epoch may be closed.
+    pub fn count_block(
+        &mut self,
+        members: impl IntoIterator<Item = NodeId>,
+        proposer: NodeId,
+        failed: &[(NodeId, u64)],
+        seen: &Seen,
+    ) -> bool {
+        self.work.entry(proposer).or_default().proposed += 1;
+        for (node, views) in failed {
+            let work = self.work.entry(*node).or_default();
+            work.failed = work.failed.saturating_add(*views);
+        }
+        let all = self.seen.entry(proposer).or_default();
+        all.voted.extend(&seen.voted);
+        all.certified.extend(&seen.certified);
+        self.blocks += 1;
+        if self.blocks < WINDOW_BLOCKS {
+            return false;
+        }
+        self.blocks = 0;
+        let seen = std::mem::take(&mut self.seen);
+        // One more than can be faulty, at least one of whom tells the truth; alone, a member is its own witness.
+        let members: Vec<NodeId> = members.into_iter().collect();
+        let count = members.len();
+        let needed = count.saturating_sub(1) / 3 + 1;
+        for node in members {
+            let witnesses = |of: fn(&Seen) -> &BTreeSet<NodeId>| {
+                seen.iter()
+                    .filter(|(witness, seen)| (**witness != node || count == 1) && of(seen).contains(&node))
+                    .count()
+            };
+            let (voted, certified) = (witnesses(|seen| &seen.voted), witnesses(|seen| &seen.certified));
+            let work = self.work.entry(node).or_default();
+            work.windows += 1;
+            work.voted += u64::from(voted >= needed);
+            work.certified += u64::from(certified >= needed);
+        }
+        true
+    }
+
+    /// The weights that the present epoch is settled by, in the order of the nodes. A node without a known operator
+    /// earns nothing, and its share goes where unearned shares go.
+    pub fn weights(&self, operator: impl Fn(&NodeId) -> Option<Principal>) -> Vec<OperatorWeight> {
+        let weight = |(node, work): (&NodeId, &NodeWork)| {
+            let (weight, weight_max) = (work.weight(), work.weight_max());
+            match operator(node) {
+                Some(operator) => OperatorWeight { operator, weight: weight.min(weight_max), weight_max },
+                None => OperatorWeight { operator: *node, weight: 0, weight_max },
+            }
+        };
+        self.work.iter().map(weight).collect()
+    }
+
+    /// Closes the present epoch at a height, as `settlement` with the amounts of [`Epochs::weights`] says, and begins
+    /// the next one.
+    pub fn close(&mut self, height: Height, time: UnixNanos, settlement: Settlement) -> &Settled {
+        let work = std::mem::take(&mut self.work);
+        let pay = settlement.operators.iter().map(|(operator, amount)| (*operator, amount.get()));
+        let nodes = work.into_iter().zip(pay);
+        let settled = Settled {
+            epoch: self.number,
+            first: self.first,
+            last: height,
+            began: self.began,
+            ended: time,
+            nodes: nodes.map(|((node, work), (operator, amount))| (node, Earned { operator, work, amount })).collect(),
+            settlement,
+        };
+        while self.settled.len() >= SETTLEMENTS_MAX {
+            self.settled.pop_front();
+        }
+        self.settled.push_back(Arc::new(Hashed::new(settled)));
+        (self.number, self.first, self.began) = (self.number + 1, height.next(), time);
+        self.settled.last().expect("just put there")
+    }
+
+    /// The newest settlement's digest; of nothing if there is none.
+    pub fn last_digest(&self) -> Digest32 {
+        self.settled.last().map(|settled| settled.digest()).unwrap_or_default()
+    }
+
+    /// What the root covers: past settlements are hashed once.
+    pub(crate) fn digest(&self) -> Digest32 {
+        let Self { number, first, began, work, blocks, seen, settled } = self;
+        let settled: Vec<Digest32> = settled.iter().map(|settled| settled.digest()).collect();
+        crate::state::digest_of(&(number, first, began, work, blocks, seen, settled))
+    }
+}
