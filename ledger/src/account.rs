@@ -1,6 +1,7 @@
 //! The chart of accounts, the resources that are metered, and what is kept for each canister.
 
-use mains_types::{CanisterId, Cycles, Principal};
+use crate::statement::Moment;
+use mains_types::{CanisterId, Cycles, Digest32, Principal};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -139,7 +140,7 @@ impl Resource {
         self as usize
     }
 
-    /// Its name: the label under `/mains/meter/<canister>/` and in journals.
+    /// Its name in journals and bills.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Execution => "execution",
@@ -208,6 +209,14 @@ pub struct CanisterAccount {
     pub in_calls: u128,
     /// Meters, by [`Resource::index`].
     pub meters: [Meter; Resource::COUNT],
+    /// When it changed last.
+    pub changed: Moment,
+    /// The period of account ([`crate::Ledger::period`]) in which it changed last.
+    pub period: u64,
+    /// The tariff under which it changed last.
+    pub tariff_version: u32,
+    /// Hash chain over its readings at the ends of past periods, see [`crate::readings`]; zeroes while there are none.
+    pub chain: Digest32,
 }
 
 impl CanisterAccount {

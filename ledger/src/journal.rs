@@ -1,6 +1,6 @@
 //! What happened to money since the last block: derived from the ledger, never part of its digest.
 
-use crate::account::{Account, Resource};
+use crate::account::{Account, CanisterAccount, Resource};
 use mains_types::{CanisterId, Cycles};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -57,6 +57,13 @@ pub enum Entry {
         #[serde(with = "crate::statement::decimal")]
         net: i128,
     },
+    /// A canister's account as it was at the end of a past period, now part of its chain of readings.
+    Reading {
+        /// Whose.
+        canister: CanisterId,
+        /// The account then.
+        account: Box<CanisterAccount>,
+    },
 }
 
 impl Entry {
@@ -64,7 +71,9 @@ impl Entry {
     pub fn accounts(&self) -> impl Iterator<Item = Account> + use<> {
         let (first, second) = match self {
             Self::Transfer { from, to, .. } => (*from, Some(*to).filter(|to| to != from)),
-            Self::Charge { canister, .. } | Self::InCalls { canister, .. } => (Account::Canister(*canister), None),
+            Self::Charge { canister, .. } | Self::InCalls { canister, .. } | Self::Reading { canister, .. } => {
+                (Account::Canister(*canister), None)
+            }
         };
         std::iter::once(first).chain(second)
     }

@@ -31,9 +31,12 @@ pub const SUPPLY_MAX: u128 = 1 << 126;
 #[serde(try_from = "record::Record", into = "record::Record")]
 pub struct Ledger {
     tariff: Arc<Tariff>,
+    /// Those before, oldest first.
+    past_tariffs: Vector<Arc<Tariff>>,
     issued: u128,
     redeemed: u128,
     next_transfer: u64,
+    period: u64,
     canisters: OrdMap<CanisterId, Arc<CanisterAccount>>,
     members: OrdMap<Member, u128>,
     operators: OrdMap<Principal, u128>,
@@ -53,6 +56,8 @@ pub struct Ledger {
     operators_total: u128,
     lattice: Arc<Lattice>,
 
+    /// The block that is executed.
+    now: Moment,
     // Since the last journal: what accounts were before, and entries so far. Neither digested nor kept.
     touched_canisters: OrdMap<CanisterId, Touched>,
     touched_members: OrdMap<Member, u128>,
@@ -75,9 +80,12 @@ impl Ledger {
     pub fn genesis(tariff: Tariff) -> Self {
         Self {
             tariff: Arc::new(tariff),
+            past_tariffs: Vector::new(),
             issued: 0,
             redeemed: 0,
             next_transfer: 0,
+            period: 0,
+            now: Moment::default(),
             canisters: OrdMap::new(),
             members: OrdMap::new(),
             operators: OrdMap::new(),
@@ -104,6 +112,11 @@ impl Ledger {
         &self.tariff
     }
 
+    /// All tariffs that ever were in force, oldest first; the last one is.
+    pub fn tariffs(&self) -> impl DoubleEndedIterator<Item = &Tariff> {
+        self.past_tariffs.iter().chain([&self.tariff]).map(Arc::as_ref)
+    }
+
     /// Puts `tariff` in force at `height`. Reservations made before keep their amount: whoever made them checks that
     /// they still suffice.
     ///
@@ -116,8 +129,25 @@ impl Ledger {
             let effective_height = tariff.effective_height.get();
             return Err(LedgerError::TariffOutOfOrder { version: tariff.version, effective_height, current });
         }
-        self.tariff = Arc::new(tariff);
+        let past = std::mem::replace(&mut self.tariff, Arc::new(tariff));
+        self.past_tariffs.push_back(past);
+        self.close_period();
         Ok(())
+    }
+
+    /// A block begins: what changes from here on changed then.
+    pub fn begin(&mut self, now: Moment) {
+        self.now = now;
+    }
+
+    /// The number of the present period of account: it ends with every settlement and every change of tariff.
+    pub fn period(&self) -> u64 {
+        self.period
+    }
+
+    /// Ends the present period: each account's reading goes into its chain before the account changes again.
+    pub(crate) fn close_period(&mut self) {
+        self.period += 1;
     }
 
     /// What an account holds. For [`Account::Issuance`]: the cycles that exist.

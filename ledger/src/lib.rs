@@ -8,6 +8,7 @@ pub mod account;
 pub mod error;
 pub mod journal;
 pub mod ledger;
+pub mod readings;
 pub mod settlement;
 pub mod statement;
 pub mod tariff;

@@ -77,6 +77,7 @@ impl Ledger {
             operators.iter().map(|(operator, amount)| (Account::Operator(*operator), amount.get())).collect();
         due.extend([(Account::Reserve, reserve), (Account::Commons, commons), (Account::Rounding, rounding)]);
         self.close_income(due)?;
+        self.close_period();
         Ok(Settlement {
             income: Cycles(income),
             operators,

@@ -104,6 +104,45 @@ impl Tariff {
         }
     }
 
+    /// Its canonical bytes, as certified under `/mains/tariff/<version>`: numbers, big endian: version (4 bytes), height (8),
+    /// nodes (4), the three shares (4 each), seconds of an epoch (8), then the reference prices (8 each).
+    pub fn encode(&self) -> Vec<u8> {
+        let Self {
+            version,
+            effective_height,
+            nodes,
+            reference,
+            operators_share,
+            reserve_share,
+            commons_share,
+            epoch_seconds,
+        } = self;
+        let mut bytes = Vec::with_capacity(36 + 8 * Resource::COUNT);
+        bytes.extend(version.to_be_bytes());
+        bytes.extend(effective_height.get().to_be_bytes());
+        [nodes, operators_share, reserve_share, commons_share].iter().for_each(|part| bytes.extend(part.to_be_bytes()));
+        bytes.extend(epoch_seconds.to_be_bytes());
+        reference.iter().for_each(|price| bytes.extend(price.to_be_bytes()));
+        bytes
+    }
+
+    /// Reads what [`Tariff::encode`] writes; `None` for anything else.
+    pub fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let bytes = &mut bytes;
+        let mut tariff = Self::for_nodes(1);
+        tariff.version = u32::from_be_bytes(take(bytes)?);
+        tariff.effective_height = Height(u64::from_be_bytes(take(bytes)?));
+        tariff.nodes = u32::from_be_bytes(take(bytes)?);
+        for share in [&mut tariff.operators_share, &mut tariff.reserve_share, &mut tariff.commons_share] {
+            *share = u32::from_be_bytes(take(bytes)?);
+        }
+        tariff.epoch_seconds = u64::from_be_bytes(take(bytes)?);
+        for price in &mut tariff.reference {
+            *price = u64::from_be_bytes(take(bytes)?);
+        }
+        (bytes.is_empty() && tariff.validate().is_ok()).then_some(tariff)
+    }
+
     /// The price of one unit of `resource` on this subnet.
     pub fn price(&self, resource: Resource) -> Price {
         Price {
@@ -159,4 +198,11 @@ impl Tariff {
             self.cost(Resource::ComputeAllocation, u128::from(compute_allocation_percent).saturating_mul(seconds));
         storage.saturating_add(compute)
     }
+}
+
+/// The next `N` bytes.
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*first)
 }

@@ -42,18 +42,11 @@ impl Ledger {
     /// [`Ledger::take_journal`], not with the number of accounts.
     pub fn digest(&self) -> Digest32 {
         let mut hasher = blake3::Hasher::new_derive_key("mains 2026 ledger digest v1");
-        let tariff = &self.tariff;
-        hasher.update(&tariff.version.to_le_bytes());
-        hasher.update(&tariff.effective_height.get().to_le_bytes());
-        hasher.update(&tariff.nodes.to_le_bytes());
-        for share in [tariff.operators_share, tariff.reserve_share, tariff.commons_share] {
-            hasher.update(&share.to_le_bytes());
-        }
-        hasher.update(&tariff.epoch_seconds.to_le_bytes());
-        for price in tariff.reference {
-            hasher.update(&price.to_le_bytes());
+        for tariff in self.tariffs() {
+            hasher.update(&tariff.encode());
         }
         hasher.update(&self.next_transfer.to_le_bytes());
+        hasher.update(&self.period.to_le_bytes());
         let single = [self.issued, self.redeemed, self.in_flight, self.reserve, self.commons, self.rounding];
         for amount in single.iter().chain(&self.income).chain(&self.charged).chain(&self.closed) {
             hasher.update(&amount.to_le_bytes());
@@ -108,14 +101,7 @@ fn canister_entry(id: &CanisterId, account: &CanisterAccount) -> blake3::Hasher 
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"canister");
     principal(&mut hasher, id);
-    for amount in [account.balance, account.received, account.sent, account.in_calls] {
-        hasher.update(&amount.to_le_bytes());
-    }
-    for meter in &account.meters {
-        hasher.update(&meter.reading.to_le_bytes());
-        hasher.update(&meter.charged.to_le_bytes());
-        hasher.update(&meter.carry.to_le_bytes());
-    }
+    hasher.update(&account.encode());
     hasher
 }
 

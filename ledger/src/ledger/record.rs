@@ -6,9 +6,11 @@ use super::*;
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Record {
     tariff: Arc<Tariff>,
+    past_tariffs: Vector<Arc<Tariff>>,
     issued: u128,
     redeemed: u128,
     next_transfer: u64,
+    period: u64,
     canisters: OrdMap<CanisterId, Arc<CanisterAccount>>,
     members: OrdMap<Member, u128>,
     operators: OrdMap<Principal, u128>,
@@ -25,9 +27,11 @@ impl From<Ledger> for Record {
     fn from(ledger: Ledger) -> Self {
         Self {
             tariff: ledger.tariff,
+            past_tariffs: ledger.past_tariffs,
             issued: ledger.issued,
             redeemed: ledger.redeemed,
             next_transfer: ledger.next_transfer,
+            period: ledger.period,
             canisters: ledger.canisters,
             members: ledger.members,
             operators: ledger.operators,
@@ -57,9 +61,12 @@ impl TryFrom<Record> for Ledger {
         };
         let mut ledger = Self {
             tariff: record.tariff,
+            past_tariffs: record.past_tariffs,
             issued: record.issued,
             redeemed: record.redeemed,
             next_transfer: record.next_transfer,
+            period: record.period,
+            now: Moment::default(),
             canisters: record.canisters,
             members: record.members,
             operators: record.operators,

@@ -288,10 +288,21 @@ impl Ledger {
         }
     }
 
-    /// A canister's account, opened if it has none, to be changed.
+    /// A canister's account, opened if it has none, to be changed. If it was not changed since a period ended, its reading
+    /// of then goes into its chain first.
     fn account_mut(&mut self, canister: &CanisterId) -> &mut CanisterAccount {
         self.touch_canister(canister);
-        Arc::make_mut(self.canisters.entry(*canister).or_default())
+        let (now, period, tariff_version) = (self.now, self.period, self.tariff.version);
+        let new = CanisterAccount { period, ..CanisterAccount::default() };
+        let account = Arc::make_mut(self.canisters.entry(*canister).or_insert_with(|| Arc::new(new)));
+        if account.period != period {
+            let reading = account.clone();
+            account.chain = crate::readings::append(&reading);
+            account.period = period;
+            self.entries.push_back(Entry::Reading { canister: *canister, account: Box::new(reading) });
+        }
+        (account.changed, account.tariff_version) = (now, tariff_version);
+        account
     }
 
     fn set_member(&mut self, member: Member, balance: u128) {

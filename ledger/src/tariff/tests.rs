@@ -78,3 +78,13 @@ fn resources_are_listed_by_their_index_and_known_by_their_name() {
     }
     assert_eq!(Resource::from_name("gas"), None);
 }
+
+#[test]
+fn a_tariff_survives_the_round_trip_and_nothing_else_decodes() {
+    let mut tariff = Tariff { version: 7, effective_height: Height(9), epoch_seconds: 11, ..Tariff::for_nodes(13) };
+    tariff.reference[3] = u64::MAX;
+    let bytes = tariff.encode();
+    assert_eq!(Tariff::decode(&bytes), Some(tariff));
+    assert_eq!(Tariff::decode(&bytes[1..]), None);
+    assert_eq!(Tariff::decode(&[&bytes[..], &[0]].concat()), None);
+}

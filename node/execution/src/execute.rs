@@ -1,7 +1,7 @@
 //! One block.
 
 use crate::{calls::Random, charges, engine::Engine, induction, scheduler, settlement, system_calls, timers};
-use mains_ledger::Entry;
+use mains_ledger::{Entry, Moment};
 use mains_state::{CallerInfo, State, epochs::Seen};
 use mains_types::{CanisterId, Digest32, Height, NodeId, Principal, RequestId, UnixNanos};
 
@@ -93,6 +93,7 @@ pub fn execute(engine: &dyn Engine, state: State, block: &Block) -> Executed {
         name: *name.as_bytes(),
     };
     (round.state.height, round.state.time) = (block.height, block.time);
+    round.state.ledger.begin(Moment { height: block.height, time: block.time });
     while let Some(message) = round.state.dequeue_random(block.certified) {
         system_calls::run(&mut round, &message);
     }

@@ -80,7 +80,7 @@ fn only_the_sender_reads_a_request_and_only_controllers_read_private_sections() 
     }
     let metrics: &[&[u8]] = &[b"subnet", state.subnet.id.as_slice(), b"metrics"];
     assert!(may(2, None, metrics) && !may(2, Some(id), metrics));
-    assert!(may(3, Some(id), &[b"time"]) && may(3, None, &[b"mains", b"meter", id.as_slice()]));
+    assert!(may(3, Some(id), &[b"time"]) && may(3, None, &[b"mains", b"account", id.as_slice()]));
     assert!(!may(1, Some(id), &[]) && !may(1, Some(id), &[b"request_status"]) && !may(1, Some(id), &[b"other"]));
     let two = [vec![b"request_status".to_vec(), vec![1; 32]], vec![b"request_status".to_vec(), vec![2; 32]]];
     assert!(read_state::authorize(state, user(1), Some(id), &two).is_err());

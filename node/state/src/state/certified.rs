@@ -5,7 +5,6 @@
 
 use super::{State, digest, modules::Modules, subnet::cbor_principals};
 use crate::{Canister, IngressStatus, ingress::IngressEntry};
-use mains_ledger::Resource;
 use mains_tree::Tree;
 use mains_types::{CanisterId, Digest32, Height, RequestId, UnixNanos};
 use std::{collections::BTreeSet, sync::Arc};
@@ -28,7 +27,7 @@ impl State {
             self.certify_request(id);
         }
         for id in metered.iter().chain(dirty.canisters.keys()) {
-            self.certify_meters(id);
+            self.certify_account(id);
         }
         self.certify_chain();
         self.root()
@@ -40,10 +39,13 @@ impl State {
         self.certify_subnet();
         for id in self.canisters.keys().copied().collect::<Vec<_>>() {
             self.certify_canister(&id);
-            self.certify_meters(&id);
+            self.certify_account(&id);
         }
         for id in self.ingress.iter().map(|(id, _)| *id).collect::<Vec<_>>() {
             self.certify_request(&id);
+        }
+        for tariff in self.ledger.tariffs().cloned().collect::<Vec<_>>() {
+            put(&mut self.tree, &[b"mains", b"tariff", &tariff.version.to_be_bytes()], tariff.encode());
         }
         self.certify_chain();
     }
@@ -59,6 +61,8 @@ impl State {
         put(&mut self.tree, &[b"time"], leb128(u128::from(self.time.get())));
         put(&mut self.tree, &[b"mains", b"height"], leb128(u128::from(self.height.get())));
         put(&mut self.tree, &[b"mains", b"state", b"block"], self.block.to_vec());
+        let tariff = self.ledger.tariff();
+        put(&mut self.tree, &[b"mains", b"tariff", &tariff.version.to_be_bytes()], tariff.encode());
         put(&mut self.tree, &[b"mains", b"state", b"ledger"], self.ledger.digest().to_vec());
         put(&mut self.tree, &[b"mains", b"state", b"scheduler"], scheduler.to_vec());
         put(&mut self.tree, &[b"mains", b"state", b"metrics"], self.metrics.digest().to_vec());
@@ -83,16 +87,12 @@ impl State {
         certify_code(tree, modules, label, canister);
     }
 
-    fn certify_meters(&mut self, id: &CanisterId) {
+    fn certify_account(&mut self, id: &CanisterId) {
         let label = id.as_slice();
-        if !self.canisters.contains_key(id) {
-            self.tree.remove(&[b"mains", b"meter", label]);
-            return;
-        }
-        for resource in Resource::ALL {
-            let reading = self.ledger.meter(id, resource);
-            if reading != 0 {
-                put(&mut self.tree, &[b"mains", b"meter", label, resource.name().as_bytes()], leb128(reading));
+        match self.ledger.canister(id).filter(|_| self.canisters.contains_key(id)) {
+            Some(account) => put(&mut self.tree, &[b"mains", b"account", label], account.encode()),
+            None => {
+                self.tree.remove::<&[u8]>(&[b"mains", b"account", label]);
             }
         }
     }
