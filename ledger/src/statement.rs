@@ -1,7 +1,7 @@
 //! Bills: differences of two meter readings times the published prices, and their verification.
 //!
 //! `opening + received - sent - charged = closing`, always. Whoever has a statement and the tariff can recompute every
-//! line with [`verify`]; the readings themselves are certified under `/mains/meter/<canister>/<resource>`.
+//! line with [`verify`]; the readings themselves are certified under `/mains/account/<canister>`.
 
 #[cfg(test)]
 mod tests;

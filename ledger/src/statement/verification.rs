@@ -71,7 +71,7 @@ pub enum StatementError {
 /// Recomputes every line and the balance of `statement` under `tariff`.
 ///
 /// This proves the arithmetic. That the readings are the subnet's is proven by a certificate over
-/// `/mains/meter/<canister>/<resource>`; see [`readings`] for what to compare.
+/// `/mains/account/<canister>`; see [`readings`] for what to compare.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -110,7 +110,7 @@ pub fn verify(statement: &Statement, tariff: &Tariff) -> Result<(), StatementErr
     if statement.balances() { Ok(()) } else { Err(StatementError::Balance) }
 }
 
-/// The meter readings at the end of a statement, as certified under `/mains/meter/<canister>/<resource>`.
+/// The meter readings at the end of a statement, as certified under `/mains/account/<canister>`.
 pub fn readings(statement: &Statement) -> impl Iterator<Item = (Resource, u128)> + '_ {
     statement.lines.iter().map(|line| (line.resource, line.present))
 }

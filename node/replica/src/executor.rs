@@ -259,6 +259,7 @@ fn decode(inner: &Inner, subnet: &Subnet, block: &Block) -> mains_execution::Blo
         proposer: block.proposer(),
         failed: failed(subnet, block),
         certified: block.certified(),
+        seen: mains_state::epochs::Seen::default(),
         randomness: block.randomness(),
         calls,
     }
