@@ -140,6 +140,7 @@ fn subnet() -> Subnet {
         id: Principal::self_authenticating([1; 133]),
         public_key_der: vec![1; 133],
         nodes: Default::default(),
+        operators: Default::default(),
         is_test: true,
         require_publisher_signature: Default::default(),
     }
