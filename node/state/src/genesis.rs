@@ -81,6 +81,25 @@ const CHAIN_KEY_BYTES: usize = 96;
 const TEST_EPOCH_SECONDS: u64 = 120;
 
 impl Genesis {
+    /// A test network of a node per operator, whose keys nobody holds: what tests and benchmarks of execution and storage begin
+    /// with, where nothing is signed.
+    pub fn rehearsal(operators: impl IntoIterator<Item = Principal>) -> Self {
+        let node = |(index, operator)| GenesisNode { public_key: [index; 32], operator };
+        Self {
+            network: "rehearsal".into(),
+            kind: NetworkKind::Test,
+            time: UnixNanos(1_700_000_000 * UnixNanos::SECOND),
+            nodes: (0..).zip(operators).map(node).collect(),
+            chain_key_origin: ChainKeyOrigin::TrustedDealer,
+            chain_key: vec![7; CHAIN_KEY_BYTES],
+            chain_key_sharing: Vec::new(),
+            accounts: Vec::new(),
+            heartbeat_ms: 500,
+            leader_timeout_ms: 2_000,
+            require_publisher_signature: RequiredSignature::Nobody,
+        }
+    }
+
     /// The tariff that the subnet begins with.
     pub fn tariff(&self) -> Tariff {
         let tariff = Tariff::for_nodes(self.nodes.len() as u32);
@@ -129,17 +148,9 @@ mod tests {
 
     fn genesis() -> Genesis {
         Genesis {
-            network: "n".into(),
             kind: NetworkKind::Public,
-            time: UnixNanos(1),
-            nodes: vec![GenesisNode { public_key: [1; 32], operator: Principal::anonymous() }],
             chain_key_origin: ChainKeyOrigin::DistributedKeyGeneration,
-            chain_key: vec![0; 96],
-            chain_key_sharing: Vec::new(),
-            accounts: Vec::new(),
-            heartbeat_ms: 600,
-            leader_timeout_ms: 1_200,
-            require_publisher_signature: Default::default(),
+            ..Genesis::rehearsal([Principal::anonymous()])
         }
     }
 
@@ -159,7 +170,7 @@ mod tests {
         assert!(Genesis { nodes: Vec::new(), ..genesis() }.check().is_err());
         assert!(Genesis { nodes: vec![node.clone(), node], ..genesis() }.check().is_err());
         assert!(Genesis { chain_key: vec![0; 95], ..genesis() }.check().is_err());
-        assert!(Genesis { leader_timeout_ms: 600, ..genesis() }.check().is_err());
+        assert!(Genesis { leader_timeout_ms: genesis().heartbeat_ms, ..genesis() }.check().is_err());
     }
 
     #[test]

@@ -6,8 +6,7 @@
 #![allow(clippy::print_stdout, reason = "it is there to print")]
 
 use mains_state::{
-    Canister, CheckpointStore as _, Code, Exports, Genesis, GenesisNode, Heap, Memo, NetworkKind, PAGE_BYTES, Settings,
-    State, checkpoint, genesis::ChainKeyOrigin,
+    Canister, CheckpointStore as _, Code, Exports, Genesis, Heap, Memo, PAGE_BYTES, Settings, State, checkpoint,
 };
 use mains_store::FileCheckpoints;
 use mains_types::{Principal, UnixNanos, ids::canister_id};
@@ -88,19 +87,7 @@ fn floor(directory: &Path, bytes: u64) -> Result<Duration, Box<dyn Error>> {
 }
 
 fn state(mebibytes: u64) -> State {
-    let mut state = State::genesis(&Genesis {
-        network: "figures".into(),
-        kind: NetworkKind::Test,
-        time: UnixNanos(1),
-        nodes: vec![GenesisNode { public_key: [1; 32], operator: Principal::anonymous() }],
-        chain_key_origin: ChainKeyOrigin::TrustedDealer,
-        chain_key: vec![2; 96],
-        chain_key_sharing: Vec::new(),
-        accounts: Vec::new(),
-        heartbeat_ms: 100,
-        leader_timeout_ms: 200,
-        require_publisher_signature: Default::default(),
-    });
+    let mut state = State::genesis(&Genesis::rehearsal([Principal::anonymous()]));
     let mut heap = Heap { bytes: mebibytes << 20, ..Heap::default() };
     let mut bytes = vec![0; PAGE_BYTES];
     for page in 0..mebibytes << 8 {

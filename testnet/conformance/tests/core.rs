@@ -8,7 +8,7 @@ use ic_management_canister_types as ic;
 use mains_engine::WasmtimeEngine;
 use mains_execution::{Block, Call, QueryCall, execute, query};
 use mains_ledger::{Account, Resource};
-use mains_state::{Genesis, GenesisNode, IngressStatus, NetworkKind, State, genesis::ChainKeyOrigin};
+use mains_state::{Genesis, IngressStatus, State};
 use mains_types::{Cycles, Digest32, ErrorCode, Reject, RejectCode, RequestId, UnixNanos, limits};
 use serde::Deserialize;
 
@@ -30,19 +30,7 @@ struct Subnet {
 
 impl Subnet {
     fn new() -> Self {
-        let genesis = Genesis {
-            network: "core".into(),
-            kind: NetworkKind::Test,
-            time: UnixNanos(1_700_000_000 * UnixNanos::SECOND),
-            nodes: (0..4).map(|key| GenesisNode { public_key: [key; 32], operator: user(key) }).collect(),
-            chain_key_origin: ChainKeyOrigin::TrustedDealer,
-            chain_key: vec![7; 96],
-            chain_key_sharing: Vec::new(),
-            accounts: Vec::new(),
-            heartbeat_ms: 500,
-            leader_timeout_ms: 2_000,
-            require_publisher_signature: Default::default(),
-        };
+        let genesis = Genesis::rehearsal((0..4).map(user));
         let compiled = tempfile::tempdir().expect("a directory for compiled modules");
         Self { engine: engine(&compiled), compiled, state: Some(State::genesis(&genesis)), next_request: 0 }
     }

@@ -4,8 +4,8 @@ use mains_execution::{
     engine::{Engine, Entry, ModuleError, Ran, Run, Trap},
     system_api::{Inputs, Mode, SystemApi},
 };
-use mains_state::{Canister, Code, Continuation, Heap, Settings, Subnet};
-use mains_types::{CanisterId, Digest32, Principal, UnixNanos, ids::canister_id};
+use mains_state::{Canister, Code, Continuation, Genesis, Heap, Settings, Subnet};
+use mains_types::{CanisterId, Digest32, UnixNanos, ids::canister_id};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Elements of the table that are tried as callbacks.
@@ -136,12 +136,5 @@ impl Running<'_> {
 const HEAP_BYTES_MAX: u64 = 64 << 20;
 
 fn subnet() -> Subnet {
-    Subnet {
-        id: Principal::self_authenticating([1; 133]),
-        public_key_der: vec![1; 133],
-        nodes: Default::default(),
-        operators: Default::default(),
-        is_test: true,
-        require_publisher_signature: Default::default(),
-    }
+    Subnet::from_genesis(&Genesis::rehearsal([]))
 }

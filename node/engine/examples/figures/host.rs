@@ -6,8 +6,8 @@ use mains_execution::{
     engine::{Engine, Entry, Run},
     system_api::{Inputs, Mode, SystemApi},
 };
-use mains_state::{Canister, Code, Settings, Subnet};
-use mains_types::{CanisterId, Principal, UnixNanos, ids::canister_id, limits};
+use mains_state::{Canister, Code, Genesis, Settings, Subnet};
+use mains_types::{CanisterId, UnixNanos, ids::canister_id, limits};
 use std::sync::Arc;
 
 /// The canister.
@@ -28,14 +28,7 @@ impl<'a> Alone<'a> {
         engine.module(&wasm)?;
         let heap = engine.instantiate(&wasm).map_err(|trap| format!("{trap:?}"))?;
         let id = canister_id(77);
-        let subnet = Subnet {
-            id: Principal::self_authenticating([1; 133]),
-            public_key_der: vec![1; 133],
-            nodes: Default::default(),
-            operators: Default::default(),
-            is_test: true,
-            require_publisher_signature: Default::default(),
-        };
+        let subnet = Subnet::from_genesis(&Genesis::rehearsal([]));
         let record = Canister::new(id, Settings::default(), UnixNanos(1));
         let code = Code::new(Arc::new(wasm.into()), [0; 32], heap, Default::default(), Default::default());
         Ok(Self { engine, id, code, record: Arc::new(record), subnet: Arc::new(subnet) })

@@ -5,7 +5,7 @@ use candid::{Decode, Encode, Nat};
 use ic_management_canister_types as ic;
 use mains_engine::WasmtimeEngine;
 use mains_execution::{Block, Call, execute};
-use mains_state::{Genesis, GenesisNode, IngressStatus, NetworkKind, State, genesis::ChainKeyOrigin};
+use mains_state::{Genesis, IngressStatus, State};
 use mains_types::{CanisterId, Principal, RequestId, UnixNanos};
 use std::time::{Duration, Instant};
 
@@ -29,20 +29,7 @@ impl Subnet {
     /// # Errors
     /// The Wasm host cannot start.
     pub(crate) fn new() -> Result<Self> {
-        let node = |key| GenesisNode { public_key: [key; 32], operator: user() };
-        let genesis = Genesis {
-            network: "figures".into(),
-            kind: NetworkKind::Test,
-            time: UnixNanos(1_700_000_000 * UnixNanos::SECOND),
-            nodes: (0..4).map(node).collect(),
-            chain_key_origin: ChainKeyOrigin::TrustedDealer,
-            chain_key: vec![7; 96],
-            chain_key_sharing: Vec::new(),
-            accounts: vec![],
-            heartbeat_ms: 500,
-            leader_timeout_ms: 2_000,
-            require_publisher_signature: Default::default(),
-        };
+        let genesis = Genesis::rehearsal([user(); 4]);
         let engine = WasmtimeEngine::new(None)?;
         Ok(Self { engine, state: Some(State::genesis(&genesis)), next_request: 0 })
     }

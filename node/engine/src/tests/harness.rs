@@ -5,8 +5,8 @@ use mains_execution::{
     engine::{Engine, Entry, Ran, Run, Trap},
     system_api::{Effects, Inputs, Mode, SystemApi},
 };
-use mains_state::{Canister as Record, Code, Continuation, Settings, Subnet};
-use mains_types::{CanisterId, Principal, UnixNanos, ids::canister_id};
+use mains_state::{Canister as Record, Code, Continuation, Genesis, Settings, Subnet};
+use mains_types::{CanisterId, UnixNanos, ids::canister_id};
 use std::sync::{Arc, LazyLock};
 
 /// Instructions that tests' runs may use unless they say otherwise.
@@ -112,14 +112,7 @@ impl<'a> Canister<'a> {
 
     pub(super) fn prepared(&self, mode: Mode, entry: Entry, argument: &[u8], commit: bool) -> Run<'_> {
         let record = Record::new(self.id, self.settings.clone(), UnixNanos(1));
-        let subnet = Subnet {
-            id: Principal::self_authenticating([1; 133]),
-            public_key_der: vec![1; 133],
-            nodes: Default::default(),
-            operators: Default::default(),
-            is_test: true,
-            require_publisher_signature: Default::default(),
-        };
+        let subnet = Subnet::from_genesis(&Genesis::rehearsal([]));
         let mut inputs = Inputs::new(mode, Arc::new(record), Arc::new(subnet), UnixNanos(1_000));
         inputs.argument = argument.to_vec().into();
         inputs.instruction_limit = self.instructions;

@@ -8,9 +8,7 @@ use mains_execution::{
     execute,
     system_api::Mode,
 };
-use mains_state::{
-    Code, Exports, Genesis, GenesisNode, IngressStatus, NetworkKind, RunName, State, genesis::ChainKeyOrigin,
-};
+use mains_state::{Code, Exports, Genesis, IngressStatus, RunName, State};
 use mains_types::{CanisterId, Principal, RequestId, UnixNanos, ids::canister_id};
 
 /// Instructions of one slice here: more than what the engine tries without a thread.
@@ -161,20 +159,7 @@ fn a_canister_is_used_as_usual_while_and_after_its_run_waits() {
 /// A subnet's state with this canister's code in a canister of its own.
 fn subnet(canister: &Canister<'_>) -> (State, CanisterId) {
     let user = Principal::self_authenticating([1]);
-    let nodes = vec![GenesisNode { public_key: [1; 32], operator: user }];
-    let mut state = State::genesis(&Genesis {
-        network: "test".into(),
-        kind: NetworkKind::Test,
-        time: UnixNanos(1_000_000),
-        nodes,
-        chain_key_origin: ChainKeyOrigin::TrustedDealer,
-        chain_key: vec![7; 96],
-        chain_key_sharing: Vec::new(),
-        accounts: Vec::new(),
-        heartbeat_ms: 500,
-        leader_timeout_ms: 2_000,
-        require_publisher_signature: Default::default(),
-    });
+    let mut state = State::genesis(&Genesis { time: UnixNanos(1_000_000), ..Genesis::rehearsal([user]) });
     // `provisional_create_canister_with_cycles`; an empty record in Candid leaves everything to the defaults.
     let create = call(
         1,

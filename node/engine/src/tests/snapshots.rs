@@ -5,7 +5,7 @@ use super::harness::{engine, module, wasm};
 use candid::{CandidType, Decode, Encode, Nat, Principal};
 use ic_management_canister_types as ic;
 use mains_execution::{Block, Call, QueryCall, execute, query};
-use mains_state::{Genesis, GenesisNode, IngressStatus, NetworkKind, State, genesis::ChainKeyOrigin};
+use mains_state::{Genesis, IngressStatus, State};
 use mains_types::{RequestId, UnixNanos};
 
 /// Counts in globals of every type, in the heap and in the size of both memories; exports a global that cannot change.
@@ -51,19 +51,7 @@ struct Subnet {
 impl Subnet {
     fn new() -> Self {
         let owner = Principal::self_authenticating([1]);
-        let state = State::genesis(&Genesis {
-            network: "snapshots".into(),
-            kind: NetworkKind::Test,
-            time: UnixNanos(1_700_000_000 * UnixNanos::SECOND),
-            nodes: (0..4).map(|key| GenesisNode { public_key: [key; 32], operator: owner }).collect(),
-            chain_key_origin: ChainKeyOrigin::TrustedDealer,
-            chain_key: vec![7; 96],
-            chain_key_sharing: Vec::new(),
-            accounts: Vec::new(),
-            heartbeat_ms: 500,
-            leader_timeout_ms: 2_000,
-            require_publisher_signature: Default::default(),
-        });
+        let state = State::genesis(&Genesis::rehearsal([owner; 4]));
         Self { state: Some(state), requests: 0 }
     }
 

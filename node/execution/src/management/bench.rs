@@ -12,10 +12,9 @@ use crate::{
 use candid::CandidType;
 use mains_ledger::Account;
 use mains_state::{
-    CallOrigin, Genesis, GenesisNode, Heap, IngressEntry, IngressStatus, NetworkKind, PAGE_BYTES, PUBLISHER_SECTION,
-    State, genesis::ChainKeyOrigin,
+    CallOrigin, Genesis, Heap, IngressEntry, IngressStatus, NetworkKind, PAGE_BYTES, PUBLISHER_SECTION, State,
 };
-use mains_types::{CanisterId, Cycles, Principal, Reject, RequestId, UnixNanos, limits};
+use mains_types::{CanisterId, Cycles, Principal, Reject, RequestId, limits};
 use std::sync::Arc;
 
 /// A person with 1000 credits on the cycles ledger.
@@ -109,19 +108,10 @@ impl Bench {
     }
 
     pub(crate) fn of(kind: NetworkKind) -> Self {
-        let node = |key: u8| GenesisNode { public_key: [key; 32], operator: bob() };
         let state = State::genesis(&Genesis {
-            network: "bench".into(),
             kind,
-            time: UnixNanos(1_700_000_000 * UnixNanos::SECOND),
-            nodes: vec![node(1), node(2), node(3), node(4)],
-            chain_key_origin: ChainKeyOrigin::TrustedDealer,
-            chain_key: vec![9; 96],
-            chain_key_sharing: Vec::new(),
             accounts: vec![(alice(), Cycles(1_000 * CREDIT))],
-            heartbeat_ms: 1_000,
-            leader_timeout_ms: 2_000,
-            require_publisher_signature: Default::default(),
+            ..Genesis::rehearsal([bob(); 4])
         });
         Self { state, random: Random::new([7; 32]), requests: 0, instructions_used: 0, kept_logs: Vec::new() }
     }

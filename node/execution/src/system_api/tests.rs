@@ -1,8 +1,8 @@
 //! The table of which function may be called from where, and what each does at its edges.
 
 use super::*;
-use mains_state::{Canister, Settings, Subnet};
-use mains_types::{Principal, Reject, RejectCode, ids::canister_id, limits};
+use mains_state::{Canister, Genesis, Settings, Subnet};
+use mains_types::{Reject, RejectCode, ids::canister_id, limits};
 use std::{collections::BTreeSet, sync::Arc};
 
 fn canister() -> Canister {
@@ -19,14 +19,7 @@ fn canister() -> Canister {
 }
 
 fn inputs(mode: Mode) -> Inputs {
-    let subnet = Subnet {
-        operators: Default::default(),
-        id: Principal::self_authenticating([1; 133]),
-        public_key_der: vec![1; 133],
-        nodes: Default::default(),
-        is_test: true,
-        require_publisher_signature: Default::default(),
-    };
+    let subnet = Subnet::from_genesis(&Genesis::rehearsal([]));
     let mut inputs = Inputs::new(mode, Arc::new(canister()), Arc::new(subnet), UnixNanos(1_000));
     inputs.argument = Arc::new(b"argument".to_vec());
     inputs.method = "method".into();

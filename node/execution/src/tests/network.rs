@@ -3,10 +3,7 @@
 use super::host::{HEAP_BYTES, Host, info};
 use crate::{Block, Call, execute};
 use mains_ledger::Account;
-use mains_state::{
-    Canister, Code, Exports, Genesis, GenesisNode, Heap, IngressStatus, NetworkKind, Settings, State,
-    genesis::ChainKeyOrigin,
-};
+use mains_state::{Canister, Code, Exports, Genesis, Heap, IngressStatus, Settings, State};
 use mains_types::{CanisterId, Cycles, Principal, Reject, RequestId, UnixNanos, ids::canister_id};
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -18,17 +15,9 @@ pub(super) fn user(name: u8) -> Principal {
 
 pub(super) fn genesis() -> Genesis {
     Genesis {
-        network: "test".into(),
-        kind: NetworkKind::Test,
         time: UnixNanos(1_000 * UnixNanos::SECOND),
-        nodes: (0..4).map(|key| GenesisNode { public_key: [key; 32], operator: user(key) }).collect(),
-        chain_key_origin: ChainKeyOrigin::TrustedDealer,
-        chain_key: vec![7; 96],
-        chain_key_sharing: Vec::new(),
         accounts: vec![(user(9), Cycles(100 * CREDIT))],
-        heartbeat_ms: 500,
-        leader_timeout_ms: 2_000,
-        require_publisher_signature: Default::default(),
+        ..Genesis::rehearsal((0..4).map(user))
     }
 }
 

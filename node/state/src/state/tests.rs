@@ -1,7 +1,6 @@
 use super::*;
 use crate::{
-    CallOrigin, Code, Continuation, GenesisNode, Heap, Message, Section, Settings, Snapshot, SystemMessage, Task,
-    genesis::ChainKeyOrigin,
+    CallOrigin, Code, Continuation, Heap, Message, Section, Settings, Snapshot, SystemMessage, Task,
     snapshot::{Content, Global, Upload},
 };
 use mains_types::{Reject, RejectCode, ids::canister_id, limits};
@@ -9,19 +8,9 @@ use sha2::{Digest, Sha256};
 
 fn genesis() -> Genesis {
     Genesis {
-        network: "test".into(),
-        kind: NetworkKind::Test,
         time: UnixNanos(1_000),
-        nodes: (0..4)
-            .map(|key| GenesisNode { public_key: [key; 32], operator: Principal::self_authenticating([key]) })
-            .collect(),
-        chain_key_origin: ChainKeyOrigin::TrustedDealer,
-        chain_key: vec![9; 96],
-        chain_key_sharing: Vec::new(),
         accounts: vec![(Principal::anonymous(), Cycles(1_000_000))],
-        heartbeat_ms: 500,
-        leader_timeout_ms: 2_000,
-        require_publisher_signature: Default::default(),
+        ..Genesis::rehearsal((0..4).map(|key| Principal::self_authenticating([key])))
     }
 }
 

@@ -1,8 +1,7 @@
 use super::*;
 use mains_state::{
-    Canister, Code, EncodingError, Exports, Genesis, GenesisNode, Heap, Memo, NetworkKind, PAGE_BYTES, Settings, State,
+    Canister, Code, EncodingError, Exports, Genesis, Heap, Memo, PAGE_BYTES, Settings, State,
     checkpoint::{self, Saved},
-    genesis::ChainKeyOrigin,
 };
 use mains_types::{Principal, UnixNanos, ids::canister_id};
 use std::{collections::BTreeMap, os::unix::fs::FileExt};
@@ -11,19 +10,7 @@ const PAGES: u64 = 600;
 
 /// A subnet with one canister of so many pages.
 fn state() -> State {
-    let mut state = State::genesis(&Genesis {
-        network: "test".into(),
-        kind: NetworkKind::Test,
-        time: UnixNanos(1),
-        nodes: vec![GenesisNode { public_key: [1; 32], operator: Principal::anonymous() }],
-        chain_key_origin: ChainKeyOrigin::TrustedDealer,
-        chain_key: vec![2; 96],
-        chain_key_sharing: Vec::new(),
-        accounts: Vec::new(),
-        heartbeat_ms: 100,
-        leader_timeout_ms: 200,
-        require_publisher_signature: Default::default(),
-    });
+    let mut state = State::genesis(&Genesis::rehearsal([Principal::anonymous()]));
     let mut canister = Canister::new(canister_id(0x100), Settings::default(), state.time);
     let mut heap = Heap { bytes: PAGES * PAGE_BYTES as u64, ..Heap::default() };
     for page in 0..PAGES {

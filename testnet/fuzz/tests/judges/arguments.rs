@@ -6,7 +6,7 @@ use icrc_ledger_types::{icrc1, icrc2, icrc3};
 use mains_engine::WasmtimeEngine;
 use mains_execution::{Block, Call, QueryCall, execute, query};
 use mains_fuzz::{Random, Target, fuzz, mutate};
-use mains_state::{Genesis, GenesisNode, IngressStatus, NetworkKind, State, genesis::ChainKeyOrigin};
+use mains_state::{Genesis, IngressStatus, State};
 use mains_types::{CanisterId, Cycles, RequestId, UnixNanos, ids};
 use std::sync::LazyLock;
 
@@ -22,19 +22,7 @@ type Example = (CanisterId, String, Vec<u8>);
 
 /// A network where alice has money and a canister, and what to call there.
 static BEGUN: LazyLock<(State, Vec<Example>)> = LazyLock::new(|| {
-    let genesis = Genesis {
-        network: "fuzz".into(),
-        kind: NetworkKind::Test,
-        time: UnixNanos(1_700_000_000 * UnixNanos::SECOND),
-        nodes: vec![GenesisNode { public_key: [1; 32], operator: alice() }],
-        chain_key_origin: ChainKeyOrigin::TrustedDealer,
-        chain_key: vec![7; 96],
-        chain_key_sharing: Vec::new(),
-        accounts: vec![(alice(), Cycles(1_000_000_000_000_000))],
-        heartbeat_ms: 500,
-        leader_timeout_ms: 2_000,
-        require_publisher_signature: Default::default(),
-    };
+    let genesis = Genesis { accounts: vec![(alice(), Cycles(1_000_000_000_000_000))], ..Genesis::rehearsal([alice()]) };
     let state = State::genesis(&genesis);
     let create = ic::ProvisionalCreateCanisterWithCyclesArgs {
         amount: Some(Nat::from(500_000_000_000_000u64)),

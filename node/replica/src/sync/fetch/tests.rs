@@ -1,8 +1,5 @@
 use super::*;
-use mains_state::{
-    Canister, Code, Exports, Genesis, GenesisNode, Heap, Memo, NetworkKind, PAGE_BYTES, Settings, State, checkpoint,
-    genesis::ChainKeyOrigin,
-};
+use mains_state::{Canister, Code, Exports, Genesis, Heap, Memo, PAGE_BYTES, Settings, State, checkpoint};
 use mains_types::{Height, Principal, ids::canister_id};
 use std::sync::Mutex;
 
@@ -59,19 +56,7 @@ impl CheckpointStore for Store {
 
 /// A state with a canister of so many pages, and the store of somebody who has it.
 fn saved(pages: u64) -> (State, Store, Manifest) {
-    let mut state = State::genesis(&Genesis {
-        network: "test".into(),
-        kind: NetworkKind::Test,
-        time: UnixNanos(1),
-        nodes: vec![GenesisNode { public_key: [1; 32], operator: Principal::anonymous() }],
-        chain_key_origin: ChainKeyOrigin::TrustedDealer,
-        chain_key: vec![2; 96],
-        chain_key_sharing: Vec::new(),
-        accounts: Vec::new(),
-        heartbeat_ms: 100,
-        leader_timeout_ms: 200,
-        require_publisher_signature: Default::default(),
-    });
+    let mut state = State::genesis(&Genesis::rehearsal([Principal::anonymous()]));
     let mut heap = Heap { bytes: pages * PAGE_BYTES as u64, ..Heap::default() };
     for page in 0..pages {
         let mut bytes = vec![0; PAGE_BYTES];
