@@ -33,8 +33,8 @@ pub struct TestnetOptions {
 pub struct Addresses {
     /// For clients.
     pub api: SocketAddr,
-    /// Port for the other replicas, on loopback.
-    pub p2p_port: u16,
+    /// For the other replicas; an IPv4 address.
+    pub p2p: SocketAddr,
 }
 
 impl Addresses {
@@ -147,12 +147,12 @@ pub fn move_testnet(dirs: &[PathBuf], addresses: &[Addresses]) -> Result<(), Ope
 /// The config of the node with this index, listening at its addresses and knowing the others'.
 fn placed(config: Config, keys: &[NodeKey], addresses: &[Addresses], index: usize) -> Config {
     let others = || keys.iter().zip(addresses).enumerate().filter(|(other, _)| *other != index).map(|(_, other)| other);
-    let p2p = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}");
+    let p2p = |at: &Addresses| format!("/ip4/{}/tcp/{}", at.p2p.ip(), at.p2p.port());
     Config {
         api: addresses[index].api.to_string(),
-        listen: vec![p2p(addresses[index].p2p_port)],
+        listen: vec![p2p(&addresses[index])],
         bootstrap: others()
-            .map(|(key, at)| format!("{}/p2p/{}", p2p(at.p2p_port), mains_network::peer_id(&key.public())))
+            .map(|(key, at)| format!("{}/p2p/{}", p2p(at), mains_network::peer_id(&key.public())))
             .collect(),
         siblings: others().map(|(key, at)| Sibling { node_id: key.node_id().to_text(), url: at.api_url() }).collect(),
         ..config

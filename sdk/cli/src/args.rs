@@ -144,9 +144,15 @@ pub(crate) enum TestnetCommand {
         /// Where the replicas keep their files; it must be empty. Default: a temporary directory.
         #[arg(long)]
         dir: Option<PathBuf>,
-        /// API port of the first replica; the others follow. Default: 4950.
+        /// API port of the first replica, if all are on loopback; the others follow. Default: 4950.
         #[arg(long)]
         port: Option<u16>,
+        /// Leave all replicas on loopback: nothing is cut off. Else each has a network of its own, where the system allows it.
+        #[arg(long)]
+        no_partitions: bool,
+        /// The command runs in a network of its own already.
+        #[arg(long, hide = true)]
+        in_own_network: bool,
     },
     /// Show every replica.
     Status(TestnetDir),

@@ -30,6 +30,7 @@ pub(crate) async fn run(context: Context, arguments: DemoArguments) -> Result<()
         nodes: Some(NODES),
         api_port: arguments.port,
         require_publisher_signature: None,
+        links: None,
     };
     let mut testnet = Testnet::create(&options)?;
     testnet.end_with_this_process();

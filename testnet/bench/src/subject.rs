@@ -52,6 +52,7 @@ impl Subject {
             nodes: Some(4),
             api_port: Some(API_PORT),
             require_publisher_signature: None,
+            links: None,
         })?;
         for index in 0..4 {
             testnet.start(index)?;

@@ -266,6 +266,7 @@ fn create(dir: &Path, program: &Path, first_port: u16) -> Result<Testnet> {
             nodes: Some(REPLICAS),
             api_port: Some(first_port + attempt * PORT_STEP),
             require_publisher_signature: None,
+            links: None,
         });
         match made {
             Err(LocalError::PortInUse { .. } | LocalError::NoPorts { .. }) => {}

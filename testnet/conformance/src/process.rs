@@ -50,7 +50,10 @@ impl Solo {
         let options = TestnetOptions {
             network: "solo".into(),
             nodes: 1,
-            addresses: vec![Addresses { api: (Ipv4Addr::LOCALHOST, api_port).into(), p2p_port }],
+            addresses: vec![Addresses {
+                api: (Ipv4Addr::LOCALHOST, api_port).into(),
+                p2p: (Ipv4Addr::LOCALHOST, p2p_port).into(),
+            }],
             funded: Vec::new(),
             require_publisher_signature: Default::default(),
         };

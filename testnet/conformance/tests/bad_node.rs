@@ -113,6 +113,7 @@ fn a_leftover_test_network_is_not_overwritten() {
         nodes: None,
         api_port: Some(FIRST_PORT + 1_000),
         require_publisher_signature: None,
+        links: None,
     };
     mains_local::Testnet::create(&options).expect("the first one");
     let error = mains_local::Testnet::create(&options).err().expect("there is one already").to_string();

@@ -1,4 +1,4 @@
-//! A test network under load whose replicas are killed and paused, and what its clients saw of it, checked at the end.
+//! A test network under load whose replicas are killed, paused and cut off, and what its clients saw of it, checked at the end.
 //!
 //! Clients append to a list and move money between accounts of a bank (two small canisters). What they were told is a
 //! history; it must fit one order of all operations that also respects real time ([`history`]). Faults are drawn from a
@@ -43,6 +43,8 @@ pub struct ChaosReport {
     pub blackouts: u64,
     /// Replicas stopped where they were for some seconds and then let on.
     pub pauses: u64,
+    /// Times that some replicas were cut off from the others and from clients.
+    pub partitions: u64,
     /// Operations that were answered, and those of which nobody heard.
     pub answered: u64,
     /// Operations that were sent and not answered: they may have happened or not.

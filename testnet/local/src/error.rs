@@ -16,6 +16,14 @@ pub enum LocalError {
         /// Why not.
         source: io::Error,
     },
+    /// Replicas cannot have a network of their own.
+    #[error("this machine does not let replicas have cables of their own: `{what}` says: {reason}")]
+    NoNamespaces {
+        /// The command.
+        what: String,
+        /// Its words.
+        reason: String,
+    },
     /// Something else is in the directory.
     #[error("{} is not empty and holds no test network: remove it, or choose another directory with --dir", path.display())]
     NotEmpty {

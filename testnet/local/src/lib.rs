@@ -6,6 +6,7 @@
 mod chaos;
 mod error;
 mod files;
+mod links;
 mod ports;
 mod process;
 mod status;
@@ -14,6 +15,7 @@ mod testnet;
 pub use chaos::{ChaosError, ChaosOptions, ChaosReport, chaos};
 pub use error::LocalError;
 pub use files::{ReplicaFile, TestnetFile};
+pub use links::{Links, in_own_network};
 pub use mains_operator::RequiredSignature;
 pub use process::{end_with_parent, own_session};
 pub use status::ReplicaStatus;

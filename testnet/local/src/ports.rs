@@ -21,8 +21,8 @@ const UNASKED: std::ops::Range<u16> = 10_200..11_900;
 pub(crate) fn in_a_row(first: u16, nodes: usize) -> Result<Vec<Addresses>, LocalError> {
     check_api(first, nodes)?;
     let p2p_ports = find(first.saturating_add(P2P_OFFSET), nodes)?;
-    let api = (first..).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    Ok(api.zip(p2p_ports).map(|(api, p2p_port)| Addresses { api, p2p_port }).collect())
+    let api = (first..).map(on_loopback);
+    Ok(api.zip(p2p_ports).map(|(api, p2p_port)| Addresses { api, p2p: on_loopback(p2p_port) }).collect())
 }
 
 /// The first API at `gateway` (port 0: one that is free), everything else on free ports of loopback. Where they are
@@ -36,7 +36,7 @@ pub(crate) fn around(gateway: SocketAddr, dir: &Path, nodes: usize) -> Result<Ve
     let mut ports = find(UNASKED.start + digest % (UNASKED.end - UNASKED.start), 2 * nodes)?.into_iter();
     let mut next = || ports.next().unwrap_or_default();
     let mut addresses: Vec<Addresses> =
-        (0..nodes).map(|_| Addresses { api: (Ipv4Addr::LOCALHOST, next()).into(), p2p_port: next() }).collect();
+        (0..nodes).map(|_| Addresses { api: on_loopback(next()), p2p: on_loopback(next()) }).collect();
     let first = &mut addresses[0].api;
     if gateway.port() == 0 {
         first.set_ip(gateway.ip());
@@ -63,6 +63,10 @@ pub(crate) fn check_api(first: u16, nodes: usize) -> Result<(), LocalError> {
 fn find(first: u16, count: usize) -> Result<Vec<u16>, LocalError> {
     let free: Vec<u16> = (first..u16::MAX).filter(|port| is_free(*port)).take(count).collect();
     if free.len() < count { Err(LocalError::NoPorts { port: first, nodes: count }) } else { Ok(free) }
+}
+
+fn on_loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
 fn offset(first: u16, index: usize) -> Option<u16> {
@@ -103,7 +107,7 @@ mod tests {
         for addresses in [around(gateway, Path::new("/a"), 4), in_a_row(20_000, 4)] {
             let addresses = addresses.expect("loopback has room");
             assert_eq!(addresses.len(), 4);
-            let mut ports: Vec<u16> = addresses.iter().flat_map(|one| [one.api.port(), one.p2p_port]).collect();
+            let mut ports: Vec<u16> = addresses.iter().flat_map(|one| [one.api.port(), one.p2p.port()]).collect();
             ports.sort_unstable();
             ports.dedup();
             assert_eq!(ports.len(), 8);

@@ -3,6 +3,7 @@
 use crate::{LocalError, files::ReplicaFile};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::{
+    ffi::OsString,
     fs::OpenOptions,
     path::Path,
     process::{Child, Command, Stdio},
@@ -45,12 +46,14 @@ pub fn end_with_parent() {
     std::thread::Builder::new().name("parent".into()).spawn(watch).expect("the host can start a thread");
 }
 
-/// Starts the replica in `replica.dir`; its output goes to its log.
-pub(crate) fn spawn(binary: &Path, replica: &ReplicaFile, lifetime: Lifetime) -> Result<Child, LocalError> {
+/// Starts the replica in `replica.dir` by these words, the last of which is the `mains` binary; its output goes to its log.
+pub(crate) fn spawn(words: &[OsString], replica: &ReplicaFile, lifetime: Lifetime) -> Result<Child, LocalError> {
     let log = replica.log();
     let file = OpenOptions::new().create(true).append(true).open(&log).map_err(LocalError::file("write", &log))?;
     let errors = file.try_clone().map_err(LocalError::file("write", &log))?;
-    let mut child = Command::new(binary)
+    let (program, before) = words.split_first().expect("the binary at least");
+    let mut child = Command::new(program)
+        .args(before)
         .args(["node", "up", "--own-session"])
         .args((lifetime == Lifetime::Parent).then_some("--end-with-parent"))
         .arg("--dir")
@@ -59,7 +62,7 @@ pub(crate) fn spawn(binary: &Path, replica: &ReplicaFile, lifetime: Lifetime) ->
         .stdout(file)
         .stderr(errors)
         .spawn()
-        .map_err(|source| LocalError::Spawn { binary: binary.to_owned(), source })?;
+        .map_err(|source| LocalError::Spawn { binary: program.into(), source })?;
     wait_until_seen(&mut child, &replica.dir);
     Ok(child)
 }

@@ -3,16 +3,19 @@
 use crate::{
     DEFAULT_API_PORT, DEFAULT_NODES, LocalError, ReplicaStatus,
     files::{self, ReplicaFile, TestnetFile},
+    links::Links,
     ports,
     process::{self, Lifetime},
 };
 use futures::stream::{self, Stream, StreamExt as _};
 use mains_operator::{Addresses, RequiredSignature, TestnetOptions};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Child,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -38,6 +41,8 @@ pub struct Options {
     pub api_port: Option<u16>,
     /// Whose modules it installs; if nothing is asked for, everybody's, or what an earlier start has decided.
     pub require_publisher_signature: Option<RequiredSignature>,
+    /// Cables of its replicas, one for each; then their addresses are those. Else all are on loopback.
+    pub links: Option<Arc<Links>>,
 }
 
 /// A test network and, for those that this process started, its processes.
@@ -46,6 +51,7 @@ pub struct Testnet {
     binary: PathBuf,
     file: TestnetFile,
     lifetime: Lifetime,
+    links: Option<Arc<Links>>,
     children: BTreeMap<usize, Child>,
 }
 
@@ -59,11 +65,15 @@ impl Testnet {
         if !(1..=40).contains(&nodes) {
             return Err(LocalError::NodesCount { nodes });
         }
-        let api_port = options.api_port.unwrap_or(DEFAULT_API_PORT);
         let dir = absolute(&options.dir)?;
         files::make_empty(&dir)?;
         let required = options.require_publisher_signature.clone().unwrap_or_default();
-        Self::make(dir, &options.binary, ports::in_a_row(api_port, nodes)?, required)
+        let addresses = match &options.links {
+            Some(links) => links.addresses(),
+            None => ports::in_a_row(options.api_port.unwrap_or(DEFAULT_API_PORT), nodes)?,
+        };
+        let made = Self::make(dir, &options.binary, addresses, required)?;
+        Ok(Self { links: options.links.clone(), ..made })
     }
 
     /// Writes the files of a new test network into an empty directory.
@@ -94,7 +104,14 @@ impl Testnet {
         let api_port = addresses.first().map_or(DEFAULT_API_PORT, |first| first.api.port());
         let file = TestnetFile { network, api_port, replicas, require_publisher_signature: required };
         file.write(&dir)?;
-        Ok(Self { dir, binary: binary.to_owned(), file, lifetime: Lifetime::Own, children: BTreeMap::new() })
+        Ok(Self {
+            dir,
+            binary: binary.to_owned(),
+            file,
+            lifetime: Lifetime::Own,
+            links: None,
+            children: BTreeMap::new(),
+        })
     }
 
     /// Continues the test network in `dir`, or makes one of [`DEFAULT_NODES`], with the first replica's API at `gateway`
@@ -143,7 +160,14 @@ impl Testnet {
     pub fn open(dir: &Path, binary: &Path) -> Result<Self, LocalError> {
         let dir = absolute(dir)?;
         let file = TestnetFile::read(&dir)?.ok_or_else(|| LocalError::Missing { path: dir.clone() })?;
-        Ok(Self { dir, binary: binary.to_owned(), file, lifetime: Lifetime::Own, children: BTreeMap::new() })
+        Ok(Self {
+            dir,
+            binary: binary.to_owned(),
+            file,
+            lifetime: Lifetime::Own,
+            links: None,
+            children: BTreeMap::new(),
+        })
     }
 
     /// Continues the test network in the directory if there is one that is stopped, else makes one.
@@ -217,12 +241,31 @@ impl Testnet {
     pub fn start(&mut self, index: usize) -> Result<(), LocalError> {
         self.check(index)?;
         if self.pid(index).is_none() {
-            let child = process::spawn(&self.binary, &self.file.replicas[index], self.lifetime)?;
+            let child = process::spawn(&self.command(index), &self.file.replicas[index], self.lifetime)?;
             self.file.replicas[index].pid = Some(child.id());
             self.children.insert(index, child);
             self.file.write(&self.dir)?;
         }
         Ok(())
+    }
+
+    /// The words that run the `mains` binary where a replica is.
+    fn command(&self, index: usize) -> Vec<OsString> {
+        let place = self.links.as_ref().map(|links| links.enter(index)).unwrap_or_default();
+        place.into_iter().chain([self.binary.clone().into_os_string()]).collect()
+    }
+
+    /// Whether its replicas have cables that can be pulled.
+    pub fn has_links(&self) -> bool {
+        self.links.is_some()
+    }
+
+    /// Cuts these replicas off from the others and from clients, and joins all others again. Without cables nothing happens.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn cut_off(&mut self, island: &BTreeSet<usize>) -> Result<(), LocalError> {
+        self.links.as_ref().map_or(Ok(()), |links| links.cut_off(island))
     }
 
     /// Ends a replica at once, as a power cut would (SIGKILL).

@@ -5,7 +5,7 @@ use std::fs;
 /// The files of a network of one node on these ports.
 fn solo(api: u16, p2p_port: u16) -> (tempfile::TempDir, NodeDir) {
     let root = tempfile::tempdir().expect("a temporary directory");
-    let addresses = vec![Addresses { api: ([127, 0, 0, 1], api).into(), p2p_port }];
+    let addresses = vec![Addresses { api: ([127, 0, 0, 1], api).into(), p2p: ([127, 0, 0, 1], p2p_port).into() }];
     let options = TestnetOptions {
         network: "solo".into(),
         nodes: 1,

@@ -6,10 +6,12 @@ use crate::{
     terminal::{self, Colour},
 };
 use anyhow::{Context as _, Result};
-use mains_local::{ChaosOptions, LocalError, Options, ReplicaStatus, RequiredSignature, Testnet};
+use mains_local::{ChaosOptions, DEFAULT_NODES, Links, LocalError, Options, ReplicaStatus, RequiredSignature, Testnet};
 use mains_operator::Member;
 use std::{
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,11 +24,17 @@ pub(crate) async fn run(context: Context, command: TestnetCommand) -> Result<()>
                 nodes,
                 api_port: port,
                 require_publisher_signature: required(require_publisher_signature, &publisher)?,
+                links: None,
             };
             up(&context, &options, detach).await
         }
         TestnetCommand::Invite { network, members, out } => invite(&context, &network, &members, &out),
-        TestnetCommand::Chaos { minutes, seed, dir, port } => chaos(&context, minutes, seed, dir, port).await,
+        TestnetCommand::Chaos { minutes, seed, dir, port, no_partitions, in_own_network } => {
+            if !no_partitions && !in_own_network {
+                move_to_own_network(&context);
+            }
+            chaos(&context, minutes, seed, dir, port, in_own_network).await
+        }
         TestnetCommand::Status(dir) => {
             let testnet = open(&context, dir.dir)?;
             print(&context, &testnet.status().await);
@@ -97,19 +105,32 @@ async fn up(context: &Context, options: &Options, detach: bool) -> Result<()> {
     Ok(testnet.stop_all().await?)
 }
 
+/// Runs this command again in a network of its own, where replicas can be cut off; comes back if there is no such thing here.
+fn move_to_own_network(context: &Context) {
+    let again = mains_local::in_own_network().map_err(anyhow::Error::from).and_then(|mut command| {
+        command.arg(context::binary()?).args(std::env::args_os().skip(1)).arg("--in-own-network");
+        Err(command.exec().into())
+    });
+    if let Err::<(), _>(error) = again {
+        context.note(format_args!("no partitions: {error}"));
+    }
+}
+
 async fn chaos(
     context: &Context,
     minutes: f64,
     seed: Option<u64>,
     dir: Option<PathBuf>,
     api_port: Option<u16>,
+    has_links: bool,
 ) -> Result<()> {
     let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
     let seed = seed.unwrap_or_else(|| clock() as u64);
     let temporary = if dir.is_some() { None } else { Some(tempfile::tempdir()?) };
     let dir = dir.unwrap_or_else(|| temporary.as_ref().map_or(PathBuf::new(), |made| made.path().join("testnet")));
     let binary = context::binary()?;
-    let testnet = Options { dir, binary, nodes: None, api_port, require_publisher_signature: None };
+    let links = if has_links { Some(Arc::new(Links::new(DEFAULT_NODES)?)) } else { None };
+    let testnet = Options { dir, binary, nodes: None, api_port, require_publisher_signature: None, links };
     let duration = Duration::try_from_secs_f64(minutes * 60.0).context("--minutes must be a positive number")?;
     context.note(format_args!("seed {seed}"));
     let options = ChaosOptions { testnet, duration, seed };
@@ -128,11 +149,12 @@ async fn chaos(
         return Ok(());
     }
     terminal::line(format_args!(
-        "{} SIGKILLs ({} single, {} of all four at once), {} pauses; {} operations answered, {} not; {} in the logs",
+        "{} SIGKILLs ({} single, {} of all four at once), {} pauses, {} partitions; {} operations answered, {} not; {} in the logs",
         report.processes_killed(4),
         report.kills,
         report.blackouts,
         report.pauses,
+        report.partitions,
         report.answered,
         report.unanswered,
         report.logged

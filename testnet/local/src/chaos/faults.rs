@@ -1,12 +1,14 @@
-//! What is done to replicas: killed, stopped where they are, all killed at once. At most one is away at a time, unless
-//! all are.
+//! What is done to replicas: killed, stopped where they are, all killed at once, cut off. At most one is away at a time,
+//! unless all are killed or the network falls into halves, where nothing can be agreed on.
 
 use super::{ChaosReport, Draw};
 use crate::{LocalError, Testnet};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// How long a replica is away, at most.
 const AWAY_MS_MAX: u64 = 4_000;
+/// How long replicas are cut off, at most: longer than what a connection notices, so that some are made anew.
+const CUT_OFF_MS_MAX: u64 = 10_000;
 /// How long the network is left alone between two faults, at most.
 const QUIET_MS_MAX: u64 = 2_500;
 
@@ -27,6 +29,16 @@ impl Faults {
         self.wait(QUIET_MS_MAX).await;
         let replica = self.0.below(testnet.replicas().len() as u64) as usize;
         match self.0.below(10) {
+            0..2 if testnet.has_links() => {
+                let halves = self.0.below(2) == 0;
+                let count = if halves { testnet.replicas().len() / 2 } else { 1 };
+                let island = (0..count).map(|next| (replica + next) % testnet.replicas().len()).collect();
+                tell(&format!("cuts off {island:?}"));
+                testnet.cut_off(&island)?;
+                report.partitions += 1;
+                self.wait(CUT_OFF_MS_MAX).await;
+                testnet.cut_off(&BTreeSet::new())?;
+            }
             0..6 => {
                 tell(&format!("kills replica {replica}"));
                 testnet.kill(replica).await?;
