@@ -8,14 +8,28 @@ use crate::{
     hooks::{Hook, run_hook},
     traps,
 };
+use candid::{CandidType, Deserialize};
 use ic_management_canister_types as ic;
 use mains_state::{Canister, ChangeKind, Code, Exports, Heap, PUBLISHER_SECTION, PageTree, Section};
 use mains_types::{CanisterId, Cycles, Digest32, Principal, Reject};
 use std::sync::Arc;
 
+/// The arguments of `install_code` with the module read in one piece: byte by byte, as [`ic::InstallCodeArgs`] has it, takes
+/// longer than all else about a module that is known.
+#[derive(CandidType, Deserialize)]
+pub(super) struct InstallCode {
+    mode: ic::CanisterInstallMode,
+    canister_id: CanisterId,
+    #[serde(with = "serde_bytes")]
+    wasm_module: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    arg: Vec<u8>,
+    pub(super) sender_canister_version: Option<u64>,
+}
+
 /// `install_code`.
 pub(super) fn install_code(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject> {
-    let (args,) = codec::decode::<(ic::InstallCodeArgs,)>(call.method, call.argument)?;
+    let (args,) = codec::decode::<(InstallCode,)>(call.method, call.argument)?;
     lifecycle::controlled(call, &args.canister_id)?;
     let by = (call.sender, args.sender_canister_version);
     install(call, &args.canister_id, by, args.mode, &args.wasm_module, &args.arg)

@@ -1,6 +1,6 @@
 //! Which methods there are, who may call them, and whom a request is about.
 
-use super::{codec, refusal, settings, snapshots};
+use super::{codec, install::InstallCode, refusal, settings, snapshots};
 use candid::{CandidType, Deserialize};
 use ic_management_canister_types as ic;
 use mains_state::{Canister, State};
@@ -232,7 +232,7 @@ pub(crate) fn claimed_version(method: &str, argument: &[u8]) -> Option<u64> {
     match Method::parse(method).ok()? {
         Method::CreateCanister => decode::<ic::CreateCanisterArgs>(method, argument)?.sender_canister_version,
         Method::UpdateSettings => decode::<ic::UpdateSettingsArgs>(method, argument)?.sender_canister_version,
-        Method::InstallCode => decode::<ic::InstallCodeArgs>(method, argument)?.sender_canister_version,
+        Method::InstallCode => decode::<InstallCode>(method, argument)?.sender_canister_version,
         Method::InstallChunkedCode => decode::<ic::InstallChunkedCodeArgs>(method, argument)?.sender_canister_version,
         Method::UninstallCode => decode::<ic::UninstallCodeArgs>(method, argument)?.sender_canister_version,
         Method::ProvisionalCreateCanisterWithCycles => {
