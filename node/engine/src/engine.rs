@@ -2,7 +2,7 @@
 
 use crate::{
     instance::Live,
-    modules::Modules,
+    modules::{Beside, Modules},
     parked::{Parked, Suspended},
     pool::Pool,
     slot::{SLOT_BYTES, Slots, TAIL_GUARD_BYTES},
@@ -13,7 +13,8 @@ use crate::{
 };
 use mains_execution::engine::{Engine, ModuleError, ModuleInfo, Ran, Run, Trap};
 use mains_state::{Heap, RunName};
-use mains_types::limits::SLICE_INSTRUCTIONS;
+use mains_types::{Digest32, limits::SLICE_INSTRUCTIONS};
+use serde_bytes::ByteBuf;
 use std::{path::PathBuf, sync::Arc};
 use wasmparser::WasmFeatures;
 use wasmtime::{Config, OptLevel, Strategy};
@@ -51,7 +52,8 @@ pub enum EngineError {
 /// Runs canisters with wasmtime. May be used by several threads at once; threads with less than
 /// [`HOST_STACK_BYTES`](crate::HOST_STACK_BYTES) of stack are served on another one.
 pub struct WasmtimeEngine {
-    modules: Modules,
+    modules: Arc<Modules>,
+    beside: Beside,
     watchdog: Arc<Watchdog>,
     tracker: Arc<Tracker>,
     updates: Arc<Pool>,
@@ -90,10 +92,12 @@ impl WasmtimeEngine {
         let config = config(&tracker, target).map_err(failed)?;
         let engine = wasmtime::Engine::new(&config).map_err(failed)?;
         let watchdog = Arc::new(Watchdog::new());
-        let modules = Modules::new(engine, directory, watchdog.clone()).map_err(failed)?;
+        let modules = Arc::new(Modules::new(engine, directory, watchdog.clone()).map_err(failed)?);
+        let beside = Beside::new().map_err(|error| EngineError::Start(error.to_string()))?;
         tracing::info!(tracking = ?tracker.tracking(), "the Wasm engine is ready");
         Ok(Self {
             modules,
+            beside,
             watchdog,
             tracker,
             updates: Arc::new(Pool::new(UPDATE_INSTANCES_MAX, UPDATE_BYTES_MAX)),
@@ -163,6 +167,12 @@ impl WasmtimeEngine {
         })
     }
 
+    /// Whether a module can be had without compiling it.
+    #[cfg(test)]
+    pub(crate) fn is_ready(&self, id: &Digest32) -> bool {
+        self.modules.is_ready(id)
+    }
+
     /// Forgets every suspended run, as a restart would; tells how many there were.
     #[cfg(test)]
     pub(crate) fn forget_suspended(&self) -> usize {
@@ -178,6 +188,10 @@ impl Engine for WasmtimeEngine {
 
     fn module(&self, wasm: &[u8]) -> Result<Arc<ModuleInfo>, ModuleError> {
         Ok(self.modules.get(wasm)?.info.clone())
+    }
+
+    fn prepare(&self, id: &Digest32, wasm: &Arc<ByteBuf>) {
+        self.beside.hint(&self.modules, id, wasm);
     }
 
     /// # Panics

@@ -1,5 +1,6 @@
 //! Modules that are ready to run: validated, instrumented, compiled; kept by content, so that equal modules share.
 
+mod beside;
 mod disk;
 
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
     validate,
     watchdog::{Watchdog, Work},
 };
+pub(crate) use beside::Beside;
 use disk::Disk;
 use mains_execution::engine::{Entry, ModuleError, ModuleInfo, Trap};
 use mains_state::{Heap, PageTree};
@@ -125,6 +127,11 @@ impl Modules {
         let cell = self.kept().by_id.get(blake3::hash(wasm).as_bytes())?.1.clone();
         let module = cell.get()?.as_ref().ok()?;
         Some(module.info.clone())
+    }
+
+    /// Whether the module with this id can be had without compiling it.
+    pub(crate) fn is_ready(&self, id: &Digest32) -> bool {
+        self.kept().by_id.get(id).is_some_and(|(_, cell)| cell.get().is_some())
     }
 
     /// The module of an installed canister.

@@ -2,6 +2,7 @@
 
 mod floats;
 mod harness;
+mod lane;
 mod limits;
 mod modules;
 mod persistence;

@@ -5,7 +5,7 @@
 
 use crate::{engine::Engine, induction, rejects, system_api::OutgoingCall, system_canisters};
 use mains_ledger::{Account, Resource};
-use mains_state::{CallOrigin, Callback, IngressStatus, Message, Response, State, SystemMessage};
+use mains_state::{Accepted, CallOrigin, Callback, IngressStatus, Message, Response, State, SystemMessage};
 use mains_types::{
     CanisterId, Cycles, Digest32, Principal, Reject, limits,
     planted::{self, Defect},
@@ -41,6 +41,8 @@ pub(crate) struct SystemCall<'a> {
     pub(crate) instructions_used: u64,
     /// Instructions of compiling modules; likewise.
     pub(crate) compiled: u64,
+    /// The call's module, if replicas had the time to compile it: it was looked at and paid for before.
+    pub(crate) prepared: Option<&'a Accepted>,
     /// Log lines of canisters, kept also after a reject.
     pub(crate) kept_logs: Vec<(CanisterId, Vec<Vec<u8>>)>,
 }
@@ -54,6 +56,9 @@ pub(crate) enum Outcome {
     Reject(Reject),
     /// Answered later by [`respond`] to the origin that the callee stored, with the attached cycles as refund.
     Later,
+    /// To be called again when replicas have had the time to compile this module, whose compilation costs so many instructions.
+    /// Everything the call changed is undone.
+    Prepare(Accepted, u64),
 }
 
 impl SystemCall<'_> {

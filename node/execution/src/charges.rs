@@ -57,6 +57,18 @@ impl Budget {
         message.saturating_add(self.charge(state, Resource::Instructions, u128::from(instructions)))
     }
 
+    /// Gives back what is more than `most`.
+    pub(crate) fn lower(&mut self, state: &mut State, most: Cycles) {
+        let surplus = self.left.saturating_sub(most);
+        state.ledger.release(&Account::Canister(self.payer), surplus);
+        self.left = self.left.saturating_sub(surplus);
+    }
+
+    /// Who pays.
+    pub(crate) fn payer(&self) -> CanisterId {
+        self.payer
+    }
+
     /// What is left, to be kept in flight with a message that goes on later.
     pub(crate) fn keep(self) -> Cycles {
         self.left

@@ -7,6 +7,7 @@
 use crate::system_api::SystemApi;
 use mains_state::{Code, Continuation, Heap, RunName};
 use mains_types::{CanisterId, Digest32};
+use serde_bytes::ByteBuf;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -178,6 +179,10 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// The rule that the module breaks; nothing is kept of it.
     fn module(&self, wasm: &[u8]) -> Result<Arc<ModuleInfo>, ModuleError>;
+
+    /// A hint that the module with this BLAKE3 will be asked for in some rounds: a host may compile it meanwhile, beside what it is
+    /// asked to do. Given again with every block until then, oldest first. Nothing follows from it but time.
+    fn prepare(&self, _id: &Digest32, _wasm: &Arc<ByteBuf>) {}
 
     /// The heap of a fresh instance: data segments applied, globals at their initial values, start function not run.
     ///

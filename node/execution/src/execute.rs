@@ -102,6 +102,9 @@ pub fn execute(engine: &dyn Engine, state: State, block: &Block) -> Executed {
         induction::induct(&mut round.state, call);
     }
     scheduler::run(&mut round);
+    for entry in round.state.preparing() {
+        engine.prepare(&entry.module.id, &entry.module.wasm);
+    }
     charges::settle_some(&mut round.state);
 
     let mut state = round.state;

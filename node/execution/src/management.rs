@@ -25,7 +25,7 @@ pub(crate) use methods::{Work, claimed_version, pays, work_max};
 pub use methods::{ingress_target, inspect, query_target};
 
 use crate::calls::{Outcome, SystemCall};
-use mains_state::{CallOrigin, State};
+use mains_state::{Accepted, CallOrigin, State};
 use mains_types::{Principal, Reject};
 use methods::Method;
 
@@ -34,7 +34,22 @@ pub(crate) fn call(call: &mut SystemCall<'_>) -> Outcome {
     match dispatch(call) {
         Ok(Some(reply)) => Outcome::Reply(reply),
         Ok(None) => Outcome::Later,
-        Err(reject) => Outcome::Reject(reject),
+        Err(Halt::Reject(reject)) => Outcome::Reject(reject),
+        Err(Halt::Prepare(module, weight)) => Outcome::Prepare(module, weight),
+    }
+}
+
+/// Why a call stops before its end.
+pub(super) enum Halt {
+    /// It is refused.
+    Reject(Reject),
+    /// It goes on when there was time to compile this module, which costs so many instructions.
+    Prepare(Accepted, u64),
+}
+
+impl From<Reject> for Halt {
+    fn from(reject: Reject) -> Self {
+        Self::Reject(reject)
     }
 }
 
@@ -52,7 +67,7 @@ pub(crate) fn query(state: &State, sender: Principal, method: &str, argument: &[
 }
 
 /// The reply, or `None` if it comes later.
-fn dispatch(call: &mut SystemCall<'_>) -> Result<Option<Vec<u8>>, Reject> {
+fn dispatch(call: &mut SystemCall<'_>) -> Result<Option<Vec<u8>>, Halt> {
     let method = Method::parse(call.method)?;
     let is_client = matches!(call.origin, CallOrigin::Ingress { .. });
     method.admit(call.method, is_client)?;
@@ -64,7 +79,7 @@ fn dispatch(call: &mut SystemCall<'_>) -> Result<Option<Vec<u8>>, Reject> {
         Method::UpdateSettings => lifecycle::update_settings(call)?,
         Method::UninstallCode => lifecycle::uninstall_code(call)?,
         Method::StartCanister => lifecycle::start_canister(call)?,
-        Method::StopCanister => return lifecycle::stop_canister(call),
+        Method::StopCanister => return Ok(lifecycle::stop_canister(call)?),
         Method::DeleteCanister => lifecycle::delete_canister(call)?,
         Method::DepositCycles => lifecycle::deposit_cycles(call)?,
         Method::RawRand => {
@@ -80,7 +95,7 @@ fn dispatch(call: &mut SystemCall<'_>) -> Result<Option<Vec<u8>>, Reject> {
         Method::CanisterInfo => status::canister_info(call.state, argument)?,
         Method::CanisterMetadata => status::canister_metadata(call.state, &sender, argument)?,
         Method::CanisterMetrics => status::canister_metrics(call.state, &sender, argument)?,
-        Method::FetchCanisterLogs => return Err(refusal::queries_only(call.method)),
+        Method::FetchCanisterLogs => return Err(refusal::queries_only(call.method).into()),
         Method::NodeMetricsHistory => subnet::node_metrics_history(call.state, argument)?,
         Method::SubnetInfo => subnet::subnet_info(call.state, argument)?,
         Method::SubnetMetrics => subnet::subnet_metrics(call.state, argument)?,

@@ -4,7 +4,7 @@
 //! turn. So long messages cannot keep others from running, and others cannot keep them.
 //!
 //! Built-in canisters take a turn before each canister's and have a budget of their own, so that long installs and canisters
-//! cannot starve each other. What does not fit stays in its queue for the next block, in its order.
+//! cannot starve each other. Installs whose modules had their time to be compiled go first. What does not fit stays in its queue for the next block, in its order.
 
 use crate::{execute::Round, run, slices, system_calls};
 use mains_types::limits;
@@ -15,11 +15,14 @@ pub(crate) fn run(round: &mut Round<'_>) {
     while round.messages < limits::ROUND_MESSAGES_MAX {
         let before = round.messages;
         // First: a call about a canister that was paused must not find it paused by its next message.
-        if round.system_instructions < limits::ROUND_INSTRUCTIONS_MAX
-            && let Some(message) = round.state.dequeue_system()
-        {
-            system_calls::run_or_put_off(round, message);
-            round.messages += 1;
+        if round.system_instructions < limits::ROUND_INSTRUCTIONS_MAX {
+            if let Some(prepared) = round.state.take_prepared() {
+                system_calls::run_prepared(round, prepared);
+                round.messages += 1;
+            } else if let Some(message) = round.state.dequeue_system() {
+                system_calls::run_or_put_off(round, message);
+                round.messages += 1;
+            }
         }
         if round.instructions < limits::ROUND_INSTRUCTIONS_MAX
             && let Some((canister, message)) = round.state.dequeue()

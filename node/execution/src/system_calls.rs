@@ -1,16 +1,22 @@
 //! Runs one call to a built-in canister: undone if it is refused, its work charged to the canister it is about.
+//!
+//! A call that installs a large module runs twice. First it is looked at, and the compilation is paid for; then it waits in the
+//! lane until replicas have had the time to compile, beside whatever they execute; then it is done again from its beginning, on
+//! the state of that moment.
 
 use crate::{
     calls::{self, Outcome, SystemCall},
     charges::{self, Budget},
     execute::Round,
-    low_memory, management, run, system_canisters,
+    low_memory,
+    management::{self, Work, refusal},
+    run, system_canisters,
 };
 use mains_ledger::Resource;
-use mains_state::{CallOrigin, IngressStatus, State, SystemMessage};
-use mains_types::{CanisterId, Cycles, Principal, Reject};
+use mains_state::{Accepted, CallOrigin, IngressStatus, Preparing, State, SystemMessage};
+use mains_types::{CanisterId, Cycles, Height, Principal, Reject, UnixNanos};
 
-/// Methods about a canister that do not wait while it is paused: they read, or give it money.
+/// Methods about a canister that do not wait while it is paused or in the lane: they read, or give it money.
 const NEVER_WAIT: [&str; 7] = [
     "canister_status",
     "canister_info",
@@ -21,20 +27,19 @@ const NEVER_WAIT: [&str; 7] = [
     "provisional_top_up_canister",
 ];
 
-/// Runs it, unless it is about a canister whose message is paused, which counts on finding everything as it was when it began;
+/// Runs it, unless it is about a canister whose message is paused, which counts on finding everything as it was when it began, or
+/// one that another call in the lane is about, so that these calls keep their order;
 /// or asks for random bytes: whoever proposed this block knew its randomness before the calls in it, so these wait until the
 /// height that asked is certified.
 pub(crate) fn run_or_put_off(round: &mut Round<'_>, message: SystemMessage) {
     let about = subject(&message).filter(|id| {
         let is_paused = round.state.canister(id).is_some_and(|canister| canister.paused.is_some());
-        is_paused && !NEVER_WAIT.contains(&message.method.as_str())
+        (is_paused || round.state.is_preparing(id)) && !NEVER_WAIT.contains(&message.method.as_str())
     });
     if let Some(about) = about {
         round.state.put_off(about, message);
     } else if message.callee == Principal::management_canister() && message.method == "raw_rand" {
-        if let CallOrigin::Ingress { request_id, .. } = &message.origin {
-            round.state.set_ingress_status(request_id, IngressStatus::Processing);
-        }
+        set_processing(&mut round.state, &message.origin);
         round.state.enqueue_random(message);
     } else {
         run(round, &message);
@@ -47,11 +52,31 @@ pub(crate) fn run(round: &mut Round<'_>, message: &SystemMessage) {
     if let Some(id) = &subject {
         charges::settle_storage(&mut round.state, id);
     }
-    let (budget, work_max) = match budget(&mut round.state, message, subject.as_ref()) {
-        Ok(Some((budget, work_max))) => (Some(budget), work_max),
-        Ok(None) => (None, management::Work::default()),
-        Err(reject) => return calls::respond(&mut round.state, &message.origin, Err(reject), message.cycles),
-    };
+    match budget(&mut round.state, message, subject.as_ref()) {
+        Ok(Some((budget, work_max))) => attempt(round, message, subject, Some(budget), work_max, None),
+        Ok(None) => attempt(round, message, subject, None, Work::default(), None),
+        Err(reject) => calls::respond(&mut round.state, &message.origin, Err(reject), message.cycles),
+    }
+}
+
+/// Runs a call whose module replicas had the time to compile, and lets those go on that waited for it.
+pub(crate) fn run_prepared(round: &mut Round<'_>, preparing: Preparing) {
+    let Preparing { about, message, module, reserved, .. } = preparing;
+    charges::settle_storage(&mut round.state, &about);
+    let budget = Budget::set_aside(&about, reserved);
+    let work_max = Work { compile: 0, ..management::work_max(&message.method).unwrap_or_default() };
+    attempt(round, &message, Some(about), Some(budget), work_max, Some(&module));
+    round.state.unpause(&about);
+}
+
+fn attempt(
+    round: &mut Round<'_>,
+    message: &SystemMessage,
+    subject: Option<CanisterId>,
+    budget: Option<Budget>,
+    work_max: Work,
+    prepared: Option<&Accepted>,
+) {
     let before = round.state.clone();
     let mut call = SystemCall {
         state: &mut round.state,
@@ -66,6 +91,7 @@ pub(crate) fn run(round: &mut Round<'_>, message: &SystemMessage) {
         instructions_max: work_max.run,
         instructions_used: 0,
         compiled: 0,
+        prepared,
         kept_logs: Vec::new(),
     };
     let outcome = if message.callee == Principal::management_canister() {
@@ -75,9 +101,20 @@ pub(crate) fn run(round: &mut Round<'_>, message: &SystemMessage) {
     };
     let SystemCall { cycles, instructions_used, compiled, kept_logs, .. } = call;
     round.system_instructions = round.system_instructions.saturating_add(instructions_used).saturating_add(compiled);
-    if let Outcome::Reject(_) = outcome {
+    if matches!(outcome, Outcome::Reject(_) | Outcome::Prepare(..)) {
         round.state = before;
     }
+    let outcome = match outcome {
+        Outcome::Prepare(module, weight) => match round.state.ready_at(&module.id, weight) {
+            Some(ready) => {
+                let compiled = compiled.saturating_add(weight).min(work_max.compile);
+                let budget = budget.expect("who installs is a controller, so that the canister pays");
+                return prepare(&mut round.state, message, budget, (compiled, work_max.run), module, ready);
+            }
+            None => Outcome::Reject(refusal::lane_is_full()),
+        },
+        outcome => outcome,
+    };
     for (id, lines) in kept_logs {
         let time = round.state.time;
         if let Some(canister) = round.state.canister_mut(&id) {
@@ -86,22 +123,40 @@ pub(crate) fn run(round: &mut Round<'_>, message: &SystemMessage) {
     }
     if let Some(budget) = budget {
         let cost = settle(&mut round.state, budget, instructions_used, compiled.min(work_max.compile));
-        if let CallOrigin::Ingress { request_id, .. } = &message.origin {
-            round.state.add_ingress_cost(request_id, cost);
-        }
+        run::add_cost(&mut round.state, &message.origin, cost);
     }
     match outcome {
         Outcome::Reply(reply) => calls::respond(&mut round.state, &message.origin, Ok(reply), cycles),
         Outcome::Reject(reject) => calls::respond(&mut round.state, &message.origin, Err(reject), message.cycles),
-        Outcome::Later => {
-            if let CallOrigin::Ingress { request_id, .. } = &message.origin {
-                round.state.set_ingress_status(request_id, IngressStatus::Processing);
-            }
-        }
+        Outcome::Later => set_processing(&mut round.state, &message.origin),
+        Outcome::Prepare(..) => unreachable!("is in the lane or refused, see above"),
     }
     if let Some(id) = &subject {
         low_memory::review(&mut round.state, id);
         run::stop_if_drained(&mut round.state, id);
+    }
+}
+
+/// Charges looking at a module and compiling it, and puts the call into the lane with what is set aside for running it.
+fn prepare(
+    state: &mut State,
+    message: &SystemMessage,
+    mut budget: Budget,
+    (compiled, run_max): (u64, u64),
+    module: Accepted,
+    ready: (Height, UnixNanos),
+) {
+    let cost = budget.charge(state, Resource::CompileInstructions, u128::from(compiled));
+    run::add_cost(state, &message.origin, cost);
+    let most = charges::execution_cost(state.ledger.tariff(), run_max);
+    budget.lower(state, most);
+    set_processing(state, &message.origin);
+    state.prepare(budget.payer(), message.clone(), module, budget.keep(), ready);
+}
+
+fn set_processing(state: &mut State, origin: &CallOrigin) {
+    if let CallOrigin::Ingress { request_id, .. } = origin {
+        state.set_ingress_status(request_id, IngressStatus::Processing);
     }
 }
 
@@ -117,7 +172,7 @@ fn budget(
     state: &mut State,
     message: &SystemMessage,
     subject: Option<&CanisterId>,
-) -> Result<Option<(Budget, management::Work)>, Reject> {
+) -> Result<Option<(Budget, Work)>, Reject> {
     let pays = |id: &&CanisterId| {
         state.canister(id).is_some_and(|canister| management::pays(canister, &message.sender, &message.method))
     };

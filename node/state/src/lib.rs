@@ -15,6 +15,7 @@ pub mod message;
 pub mod metrics;
 pub mod objects;
 pub mod paused;
+pub mod preparing;
 mod shared;
 pub mod snapshot;
 pub mod state;
@@ -36,6 +37,7 @@ pub use message::{
 pub use metrics::Metrics;
 pub use objects::{ObjectSink, ObjectSource, Part};
 pub use paused::{Beginning, Paused, RunName, Work};
+pub use preparing::{Accepted, Preparing};
 pub use shared::Memo;
 pub use snapshot::Snapshot;
 pub use state::{EncodingError, Manifest, State, Subnet};

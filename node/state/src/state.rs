@@ -7,6 +7,7 @@ mod certified;
 mod digest;
 mod encoding;
 mod modules;
+mod preparing;
 mod scheduling;
 mod subnet;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use crate::{
     ingress::IngressEntry,
     message::{Hashed, SystemMessage},
     metrics::Metrics,
+    preparing::Preparing,
     tokens::Tokens,
 };
 use imbl::{OrdMap, OrdSet, Vector};
@@ -106,12 +108,14 @@ pub struct State {
     next_turn: u64,
     /// Calls to built-in canisters that wait, oldest first.
     system_queue: Vector<Arc<Hashed<SystemMessage>>>,
-    /// Bytes of these and of those that wait for random bytes.
+    /// Bytes of all calls to built-in canisters that wait, here and below.
     system_queue_bytes: u64,
     /// Calls that wait for random bytes, with the height that asked: nobody could know these bytes then.
     random_queue: Vector<(Height, Arc<Hashed<SystemMessage>>)>,
-    /// Calls to built-in canisters about a canister that is paused: they wait until it is not.
+    /// Calls to built-in canisters about a canister that is paused or in the lane: they wait until it is not.
     put_off: Vector<(CanisterId, Arc<Hashed<SystemMessage>>)>,
+    /// Calls whose modules are being compiled, oldest first.
+    preparing: Vector<Preparing>,
     /// Where the round of charging idle canisters for their storage goes on.
     pub storage_cursor: Option<CanisterId>,
 
@@ -144,6 +148,9 @@ pub struct State {
     /// Bytes of all canisters, as of the last seal.
     #[serde(skip)]
     canisters_bytes: u64,
+    /// Modules that canisters have, by their hashes as uploaded, and how many have each, as of the last seal.
+    #[serde(skip)]
+    installed: OrdMap<Digest32, u64>,
 }
 
 /// What the indexes know about a canister.
@@ -157,6 +164,8 @@ struct Indexed {
     has_heartbeat: bool,
     /// Bytes of its storage.
     bytes: u64,
+    /// The hash of its module.
+    module: Option<Digest32>,
 }
 
 /// What changed since the last seal.
@@ -193,6 +202,7 @@ impl State {
             system_queue_bytes: 0,
             random_queue: Vector::new(),
             put_off: Vector::new(),
+            preparing: Vector::new(),
             storage_cursor: None,
             ready: OrdSet::new(),
             paused: OrdSet::new(),
@@ -204,6 +214,7 @@ impl State {
             modules: modules::Modules::default(),
             deadlines: OrdSet::new(),
             canisters_bytes: 0,
+            installed: OrdMap::new(),
         };
         state.plant();
         state.seal(Height::ZERO, genesis.time, [0; 32]);
@@ -403,7 +414,9 @@ impl State {
         if before.has_heartbeat {
             self.heartbeats.remove(id);
         }
+        before.module.iter().for_each(|module| self.count_module(module, false));
         let now = self.canister(id).map(indexed_as).unwrap_or_default();
+        now.module.iter().for_each(|module| self.count_module(module, true));
         if let Some(timer) = now.timer {
             self.timers.insert((timer, *id));
         }
@@ -419,7 +432,8 @@ impl State {
 
 /// What the indexes should know about a canister. One that is paused has neither timer nor heartbeat.
 fn indexed_as(canister: &Canister) -> Indexed {
-    let mut indexed = Indexed { bytes: canister.memory_bytes(), ..Indexed::default() };
+    let module = canister.code.as_ref().map(|code| code.module_hash);
+    let mut indexed = Indexed { bytes: canister.memory_bytes(), module, ..Indexed::default() };
     match (&canister.code, &canister.status, &canister.paused) {
         (Some(code), RunStatus::Running, None) => {
             indexed.timer = canister.global_timer;

@@ -76,6 +76,13 @@ pub const COMPOSITE_DEPTH_MAX: usize = 6;
 pub const QUERY_INSTRUCTIONS_MAX: u64 = 5_000_000_000;
 /// Instructions of an install or upgrade, start function and hooks together.
 pub const INSTALL_INSTRUCTIONS_MAX: u64 = 20_000_000_000;
+/// Real time, in nanoseconds, that replicas are given for each 1,000 instructions that compiling a module weighs, if it weighs more
+/// than a slice: three times what modules of usual compilers take here, and more than the worst one that we could make.
+pub const COMPILE_NANOS_PER_1000_INSTRUCTIONS: u64 = 1_500;
+/// How long an install may wait for the compilation of its module and of those before it; clients wait five minutes.
+pub const PREPARING_NANOS_MAX: u64 = 3 * 60 * 1_000_000_000;
+/// Installs that wait for compilations, those of equal modules included.
+pub const PREPARING_MAX: usize = 100;
 /// Instructions of `canister_inspect_message`.
 pub const INSPECT_INSTRUCTIONS_MAX: u64 = 200_000_000;
 /// A round takes no new message once it has used this many instructions.

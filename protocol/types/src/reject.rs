@@ -80,6 +80,8 @@ pub enum ErrorCode {
     CanisterNonEmpty = 514,
     /// More instructions than the limit.
     CanisterInstructionLimitExceeded = 522,
+    /// Modules are not compiled as fast as they come.
+    CanisterInstallCodeRateLimited = 523,
     /// The method does not exist.
     CanisterMethodMissing = 536,
     /// The canister has no module.

@@ -65,7 +65,7 @@ fn fingerprint(ran: Ran) -> Fingerprint {
     (heap.pages.digest(), heap.bytes, heap.globals, instructions, outcome, response, stable)
 }
 
-fn text() -> String {
+pub(super) fn text() -> String {
     // Imports come first in a module.
     let whole = module("");
     let (imports, rest) = whole.split_once("(memory 1)").expect("the frame has a memory");
@@ -157,7 +157,7 @@ fn a_canister_is_used_as_usual_while_and_after_its_run_waits() {
 }
 
 /// A subnet's state with this canister's code in a canister of its own.
-fn subnet(canister: &Canister<'_>) -> (State, CanisterId) {
+pub(super) fn subnet(canister: &Canister<'_>) -> (State, CanisterId) {
     let user = Principal::self_authenticating([1]);
     let mut state = State::genesis(&Genesis { time: UnixNanos(1_000_000), ..Genesis::rehearsal([user]) });
     // `provisional_create_canister_with_cycles`; an empty record in Candid leaves everything to the defaults.
@@ -179,7 +179,7 @@ fn subnet(canister: &Canister<'_>) -> (State, CanisterId) {
     (state, id)
 }
 
-fn call(number: u8, canister_id: CanisterId, method: &str, argument: &[u8]) -> Call {
+pub(super) fn call(number: u8, canister_id: CanisterId, method: &str, argument: &[u8]) -> Call {
     Call {
         request_id: RequestId([number; 32]),
         sender: Principal::self_authenticating([1]),
@@ -192,7 +192,7 @@ fn call(number: u8, canister_id: CanisterId, method: &str, argument: &[u8]) -> C
     }
 }
 
-fn block(state: &State, calls: Vec<Call>) -> Block {
+pub(super) fn block(state: &State, calls: Vec<Call>) -> Block {
     Block {
         height: state.height.next(),
         time: state.time.saturating_add_nanos(UnixNanos::SECOND),

@@ -216,6 +216,7 @@ impl Bench {
             instructions_max: limits::INSTALL_INSTRUCTIONS_MAX,
             instructions_used: 0,
             compiled: 0,
+            prepared: None,
             kept_logs: Vec::new(),
         };
         let outcome = if callee == Principal::management_canister() {

@@ -1,6 +1,6 @@
 //! Installing, reinstalling and upgrading: all hooks run on a draft that takes the canister's place if they succeed.
 
-use super::{chunks, codec, lifecycle, module, publisher, refusal};
+use super::{Halt, chunks, codec, lifecycle, module, publisher, refusal};
 use crate::{
     calls::SystemCall,
     charges,
@@ -10,9 +10,9 @@ use crate::{
 };
 use candid::{CandidType, Deserialize};
 use ic_management_canister_types as ic;
-use mains_state::{Canister, ChangeKind, Code, Exports, Heap, PUBLISHER_SECTION, PageTree, Section};
-use mains_types::{CanisterId, Cycles, Digest32, Principal, Reject};
-use std::sync::Arc;
+use mains_state::{Accepted, Canister, ChangeKind, Code, Exports, Heap, PUBLISHER_SECTION, PageTree, Section};
+use mains_types::{CanisterId, Cycles, Digest32, Principal, Reject, limits};
+use std::{borrow::Cow, sync::Arc};
 
 /// The arguments of `install_code` with the module read in one piece: byte by byte, as [`ic::InstallCodeArgs`] has it, takes
 /// longer than all else about a module that is known.
@@ -28,24 +28,24 @@ pub(super) struct InstallCode {
 }
 
 /// `install_code`.
-pub(super) fn install_code(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject> {
+pub(super) fn install_code(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Halt> {
     let (args,) = codec::decode::<(InstallCode,)>(call.method, call.argument)?;
     lifecycle::controlled(call, &args.canister_id)?;
     let by = (call.sender, args.sender_canister_version);
-    install(call, &args.canister_id, by, args.mode, &args.wasm_module, &args.arg)
+    install(call, &args.canister_id, by, args.mode, |_| Ok(Cow::Borrowed(&args.wasm_module)), &args.arg)
 }
 
 /// `install_chunked_code`.
-pub(super) fn install_chunked_code(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject> {
+pub(super) fn install_chunked_code(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Halt> {
     let (args,) = codec::decode::<(ic::InstallChunkedCodeArgs,)>(call.method, call.argument)?;
     lifecycle::controlled(call, &args.target_canister)?;
     let store = args.store_canister.unwrap_or(args.target_canister);
     if store != args.target_canister {
         chunks::require_store_access(call, &store, &call.sender)?;
     }
-    let module = chunks::assemble(call, &store, &args)?;
     let by = (call.sender, args.sender_canister_version);
-    install(call, &args.target_canister, by, args.mode, &module, &args.arg)
+    let uploaded = |call: &SystemCall<'_>| chunks::assemble(call, &store, &args).map(Cow::Owned);
+    install(call, &args.target_canister, by, args.mode, uploaded, &args.arg)
 }
 
 /// A module that the engine has accepted.
@@ -57,18 +57,18 @@ pub(super) struct Module {
     publisher: Option<Principal>,
 }
 
-fn install(
+fn install<'a>(
     call: &mut SystemCall<'_>,
     id: &CanisterId,
     by: (Principal, Option<u64>),
     mode: ic::CanisterInstallMode,
-    uploaded: &[u8],
+    uploaded: impl FnOnce(&SystemCall<'_>) -> Result<Cow<'a, [u8]>, Reject>,
     argument: &[u8],
-) -> Result<Vec<u8>, Reject> {
+) -> Result<Vec<u8>, Halt> {
     let mut draft = lifecycle::controlled(call, id)?.clone();
     match (&mode, &draft.code) {
-        (ic::CanisterInstallMode::Install, Some(_)) => return Err(refusal::not_empty(id)),
-        (ic::CanisterInstallMode::Upgrade(_), None) => return Err(refusal::no_code(id)),
+        (ic::CanisterInstallMode::Install, Some(_)) => return Err(refusal::not_empty(id).into()),
+        (ic::CanisterInstallMode::Upgrade(_), None) => return Err(refusal::no_code(id).into()),
         _ => {}
     }
     let bytes_before = draft.memory_bytes();
@@ -91,8 +91,31 @@ fn install(
     Ok(codec::encode_nothing())
 }
 
-/// Unpacks a module, sees who published it, has the engine check and compile it, and counts the compilation.
-pub(super) fn accept_module(call: &mut SystemCall<'_>, uploaded: &[u8]) -> Result<Module, Reject> {
+/// The module of a call: compiled in this round if that is little work, or some canister has it already, so that replicas have
+/// it ready; else the call is halted until there was time to do it.
+pub(super) fn accept_module<'a>(
+    call: &mut SystemCall<'_>,
+    uploaded: impl FnOnce(&SystemCall<'_>) -> Result<Cow<'a, [u8]>, Reject>,
+) -> Result<Module, Halt> {
+    let accepted = match call.prepared {
+        Some(prepared) => prepared.clone(),
+        None => {
+            let uploaded = uploaded(call)?;
+            let (accepted, weight) = look(call, &uploaded)?;
+            if weight > limits::SLICE_INSTRUCTIONS && !call.state.is_installed(&accepted.hash) {
+                return Err(Halt::Prepare(accepted, weight));
+            }
+            call.compiled = call.compiled.saturating_add(weight);
+            accepted
+        }
+    };
+    let Accepted { wasm, hash, publisher, .. } = accepted;
+    let info = call.engine.module(&wasm).map_err(refusal::invalid_module)?;
+    Ok(Module { wasm, hash, info, publisher })
+}
+
+/// Unpacks a module, sees who published it, has the engine check it, and tells what compiling it costs.
+fn look(call: &mut SystemCall<'_>, uploaded: &[u8]) -> Result<(Accepted, u64), Reject> {
     let hash = module::hash(uploaded);
     // Charged before the work is done, so that what fails costs the same.
     charge_inspection(call, uploaded.len());
@@ -105,9 +128,8 @@ pub(super) fn accept_module(call: &mut SystemCall<'_>, uploaded: &[u8]) -> Resul
             "it has a custom section \"{PUBLISHER_SECTION}\", which only a signature makes"
         )));
     }
-    call.compiled = call.compiled.saturating_add(info.compile_instructions);
-    let info = call.engine.module(&wasm).map_err(refusal::invalid_module)?;
-    Ok(Module { wasm: Arc::new(wasm.into()), hash, info, publisher })
+    let id = *blake3::hash(&wasm).as_bytes();
+    Ok((Accepted { wasm: Arc::new(wasm.into()), id, hash, publisher }, info.compile_instructions))
 }
 
 fn charge_inspection(call: &mut SystemCall<'_>, bytes: usize) {

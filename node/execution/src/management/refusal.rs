@@ -73,6 +73,18 @@ pub(crate) fn invalid_module(rule: impl std::fmt::Display) -> Reject {
     Reject::new(RejectCode::CanisterError, ErrorCode::CanisterInvalidModule, message)
 }
 
+/// Too many modules wait to be compiled.
+pub(crate) fn lane_is_full() -> Reject {
+    let message = "Too many large modules wait to be compiled on this subnet. Try again in some minutes.";
+    Reject::new(RejectCode::SysTransient, ErrorCode::CanisterInstallCodeRateLimited, message)
+}
+
+/// What was looked at and paid for is not there any more.
+pub(crate) fn changed_meanwhile(id: &[u8]) -> Reject {
+    let hex: String = id.iter().take(40).map(|byte| format!("{byte:02x}")).collect();
+    payload(format!("The module of snapshot {hex} was changed while it was being compiled."))
+}
+
 /// The subnet installs only what its publisher signed.
 pub(crate) fn not_published(why: &str) -> Reject {
     let message = format!(

@@ -8,7 +8,7 @@ mod tests;
 pub(super) mod transfer;
 mod upload;
 
-use super::{codec, install, lifecycle, refusal, settings, status};
+use super::{Halt, codec, lifecycle, refusal, settings, status};
 use crate::{calls::SystemCall, charges, low_memory};
 use ic_management_canister_types as ic;
 use mains_state::{Canister, ChangeKind, Settings, Snapshot, snapshot::Content};
@@ -38,7 +38,7 @@ pub(super) fn take_canister_snapshot(call: &mut SystemCall<'_>) -> Result<Vec<u8
 }
 
 /// `load_canister_snapshot`, also one of another canister with the same controller.
-pub(super) fn load_canister_snapshot(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Reject> {
+pub(super) fn load_canister_snapshot(call: &mut SystemCall<'_>) -> Result<Vec<u8>, Halt> {
     let (args,) = codec::decode::<(ic::LoadCanisterSnapshotArgs,)>(call.method, call.argument)?;
     let id = args.canister_id;
     let mut draft = lifecycle::controlled(call, &id)?.clone();
@@ -51,7 +51,7 @@ pub(super) fn load_canister_snapshot(call: &mut SystemCall<'_>) -> Result<Vec<u8
         Content::Uploaded(upload) => {
             draft.global_timer = snapshot.global_timer.unwrap_or(draft.global_timer);
             draft.low_memory = snapshot.low_memory_hook.unwrap_or(draft.low_memory);
-            upload::code(call, &draft, upload, snapshot.low_memory_hook)?
+            upload::code(call, &draft, (&args.snapshot_id, upload), snapshot.low_memory_hook)?
         }
     });
     draft.chunks = snapshot.chunks.clone();

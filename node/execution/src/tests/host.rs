@@ -1,6 +1,7 @@
 //! A Wasm host for tests: "modules" are lists of exports, arguments are scripts.
 //!
-//! A script is `;`-separated commands:
+//! A module's words `canister_...` are hooks that it exports; `weighs N` are the instructions of compiling it. A script is
+//! `;`-separated commands:
 //! `inc` (a counter in the heap), `reply TEXT`, `reply_count`, `reply_data` (argument of a callback), `reject TEXT`, `trap TEXT`,
 //! `spin N`, `accept N`, `burn N`, `timer NANOS`, `print TEXT`, `certify TEXT`, `grow N`, `stable TEXT`,
 //! `call CALLEE METHOD CYCLES SCRIPT CALLBACK [TIMEOUT]`, where SCRIPT (the argument) and CALLBACK are indices of [`Host::scripts`].
@@ -11,7 +12,8 @@ use crate::{
     system_api::{Mode, SystemApi},
 };
 use mains_state::{Heap, PAGE_BYTES};
-use mains_types::{Principal, RejectCode};
+use mains_types::{Digest32, Principal, RejectCode};
+use serde_bytes::ByteBuf;
 use std::sync::{Arc, Mutex};
 
 pub(super) const HEAP_BYTES: u64 = 65_536;
@@ -21,11 +23,14 @@ pub(super) struct Host {
     pub(super) scripts: Vec<String>,
     /// Every run: canister's last byte, entry's kind, script.
     pub(super) trace: Mutex<Vec<String>>,
+    /// Hints about modules to come, and modules that were asked for: what a compiler would have been told.
+    pub(super) hints: Mutex<Vec<Digest32>>,
+    pub(super) asked: Mutex<Vec<Digest32>>,
 }
 
 impl Host {
     pub(super) fn new(scripts: &[&str]) -> Self {
-        Self { scripts: scripts.iter().map(|script| (*script).to_owned()).collect(), trace: Mutex::default() }
+        Self { scripts: scripts.iter().map(|script| (*script).to_owned()).collect(), ..Self::default() }
     }
 
     pub(super) fn take_trace(&self) -> Vec<String> {
@@ -42,14 +47,27 @@ pub(super) fn info(wasm: &[u8]) -> ModuleInfo {
         queries: ["ask".to_owned()].into(),
         composite_queries: ["compose".to_owned()].into(),
         hooks: text.split_whitespace().filter(|word| word.starts_with("canister_")).map(str::to_owned).collect(),
-        compile_instructions: 1_000,
+        compile_instructions: text
+            .split_once("weighs ")
+            .map_or(1_000, |(_, rest)| rest.split_whitespace().next().expect("a number").parse().expect("a number")),
         ..ModuleInfo::default()
     }
 }
 
 impl Engine for Host {
     fn module(&self, wasm: &[u8]) -> Result<Arc<ModuleInfo>, ModuleError> {
+        let info = info(wasm);
+        self.asked.lock().unwrap().push(info.id);
+        Ok(Arc::new(info))
+    }
+
+    fn inspect(&self, wasm: &[u8]) -> Result<Arc<ModuleInfo>, ModuleError> {
         Ok(Arc::new(info(wasm)))
+    }
+
+    fn prepare(&self, id: &Digest32, wasm: &Arc<ByteBuf>) {
+        assert_eq!(*id, info(wasm).id);
+        self.hints.lock().unwrap().push(*id);
     }
 
     fn instantiate(&self, _wasm: &[u8]) -> Result<Heap, Trap> {

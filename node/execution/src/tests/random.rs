@@ -1,9 +1,13 @@
 //! Random scripts over several canisters: conservation, equal roots on replicas, and a restart in the middle of everything.
 
-use super::network::{CREDIT, Network, block};
-use crate::execute;
-use mains_state::State;
-use mains_types::{UnixNanos, ids::canister_id};
+use super::{
+    lane::{heavy, install_args},
+    network::{CREDIT, Network, block},
+};
+use crate::{Call, execute};
+use ic_management_canister_types::{CanisterIdRecord, CanisterInstallMode};
+use mains_state::{IngressStatus, State};
+use mains_types::{Principal, UnixNanos, ids::canister_id, limits::SLICE_INSTRUCTIONS};
 
 struct Dice(u64);
 impl Dice {
@@ -48,8 +52,27 @@ fn script(dice: &mut Dice) -> String {
     commands.join(";")
 }
 
+/// An install of a module of any weight, or another call about a canister.
+fn manage(network: &mut Network, dice: &mut Dice, script: &str) -> Call {
+    let id = canister_id(0x100 + dice.roll(CANISTERS));
+    let mut call = |method, argument: &[u8]| network.call(1, Principal::management_canister(), method, argument);
+    let record = candid::encode_one(CanisterIdRecord { canister_id: id }).unwrap();
+    match dice.roll(12) {
+        0 => call("stop_canister", &record),
+        1 | 2 => call("start_canister", &record),
+        3 => call("canister_status", &record),
+        4 => call("uninstall_code", &record),
+        kind => {
+            let module = heavy(dice.roll(3 * SLICE_INSTRUCTIONS), ["m", "canister_heartbeat"][dice.roll(2) as usize]);
+            let mode = if kind < 8 { CanisterInstallMode::Reinstall } else { CanisterInstallMode::Upgrade(None) };
+            call("install_code", &install_args(id, mode, &module, script))
+        }
+    }
+}
+
 #[test]
 fn replicas_agree_books_balance_and_a_restart_changes_nothing() {
+    let (mut prepared, mut installed) = (0, 0);
     for seed in 1..=12u64 {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let scripts: Vec<String> = (0..44).map(|_| script(&mut dice)).collect();
@@ -60,6 +83,7 @@ fn replicas_agree_books_balance_and_a_restart_changes_nothing() {
             network.install(0x100 + index, module, CREDIT / 10 + u128::from(dice.roll(1 << 36)));
         }
         network.block(vec![]);
+        let mut installs = Vec::new();
         for _ in 0..25 {
             let calls = (0..dice.roll(6))
                 .map(|_| {
@@ -68,7 +92,12 @@ fn replicas_agree_books_balance_and_a_restart_changes_nothing() {
                     network.call(1, callee, "run", script.as_bytes())
                 })
                 .collect::<Vec<_>>();
+            let script = scripts[dice.roll(40) as usize];
+            let managed = if dice.roll(2) == 0 { Some(manage(&mut network, &mut dice, script)) } else { None };
+            installs.extend(managed.as_ref().filter(|call| call.method == "install_code").map(|call| call.request_id));
+            let calls = calls.into_iter().chain(managed).collect();
             let state = network.state.take().unwrap();
+            prepared += state.preparing().count();
             let next = block(&state, 1 + dice.roll(5 * UnixNanos::SECOND), calls);
             let restarted = State::decode(&state.encode()).unwrap();
             assert_eq!(restarted.root(), state.root());
@@ -79,5 +108,8 @@ fn replicas_agree_books_balance_and_a_restart_changes_nothing() {
             assert_eq!(again.journal, executed.journal);
             network.state = Some(executed.state);
         }
+        let is_done = |id| matches!(network.state().ingress_status(id), Some(IngressStatus::Replied(_)));
+        installed += installs.iter().filter(|id| is_done(id)).count();
     }
+    assert!(prepared > 50 && installed > 0, "{prepared} calls found in the lane, {installed} modules installed");
 }

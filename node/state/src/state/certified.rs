@@ -56,8 +56,10 @@ impl State {
             self.random_queue.iter().map(|(asked, message)| (*asked, message.digest())).collect();
         let put_off: Vec<(CanisterId, Digest32)> =
             self.put_off.iter().map(|(about, message)| (*about, message.digest())).collect();
-        let scheduler =
-            digest::of(&(self.next_canister, self.next_turn, waiting, random, put_off, self.storage_cursor));
+        let scheduler = digest::of(&(
+            (self.next_canister, self.next_turn, self.storage_cursor),
+            (waiting, random, put_off, self.preparing_summary()),
+        ));
         put(&mut self.tree, &[b"time"], leb128(u128::from(self.time.get())));
         put(&mut self.tree, &[b"mains", b"height"], leb128(u128::from(self.height.get())));
         put(&mut self.tree, &[b"mains", b"state", b"block"], self.block.to_vec());

@@ -5,6 +5,7 @@ use crate::{
     Canister, Code,
     blob::{Blob, ReadError},
     objects::{self, Kept, ObjectSink, ObjectSource, Part},
+    preparing::Preparing,
     shared::{self, Memo, Tables},
     snapshot::Content,
 };
@@ -205,8 +206,11 @@ impl State {
     fn rebuild(&mut self) -> Result<(), EncodingError> {
         let mut checked = CheckedModules::new();
         for (id, canister) in &self.canisters {
-            let Indexed { timer, stop, has_heartbeat, bytes } = indexed_as(canister);
+            let Indexed { timer, stop, has_heartbeat, bytes, module } = indexed_as(canister);
             self.canisters_bytes = self.canisters_bytes.saturating_add(bytes);
+            if let Some(module) = module {
+                *self.installed.entry(module).or_default() += 1;
+            }
             check(id, canister, &mut checked)
                 .map_err(|what| EncodingError::Inconsistent(format!("canister {id}: {what}")))?;
             self.ready.extend(canister.turn.map(|turn| (turn, *id)));
@@ -220,8 +224,12 @@ impl State {
         }
         let random = self.random_queue.iter().map(|(_, message)| message);
         let waiting = self.system_queue.iter().chain(random).chain(self.put_off.iter().map(|(_, message)| message));
-        if waiting.map(|message| message.bytes()).sum::<u64>() != self.system_queue_bytes {
+        let prepared: u64 = self.preparing.iter().map(Preparing::bytes).sum();
+        if waiting.map(|message| message.bytes()).sum::<u64>() + prepared != self.system_queue_bytes {
             return Err(EncodingError::Inconsistent("bytes of the built-in canisters' queues".into()));
+        }
+        if self.preparing.iter().any(|entry| entry.module.id != *blake3::hash(&entry.module.wasm).as_bytes()) {
+            return Err(EncodingError::Inconsistent("digest of a module that is being compiled".into()));
         }
         for code in checked.into_values() {
             self.modules.share(&mut code.clone());

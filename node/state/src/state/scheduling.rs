@@ -82,7 +82,8 @@ impl State {
         Some((id, paused.expect("what is indexed exists")))
     }
 
-    /// The canister's paused message has ended: it stands in line again, and calls about it that were put off go first in theirs.
+    /// The canister's paused message, or a call about it in the lane, has ended: it stands in line again, and calls about it that
+    /// were put off go first in theirs.
     pub fn unpause(&mut self, id: &CanisterId) {
         self.line_up(id);
         let (about, others) = self.put_off.iter().cloned().partition::<imbl::Vector<_>, _>(|(about, _)| about == id);
@@ -93,7 +94,7 @@ impl State {
         }
     }
 
-    /// Puts off a call about a canister that is paused until it is not.
+    /// Puts off a call about a canister that is paused or in the lane until it is not.
     pub fn put_off(&mut self, about: CanisterId, message: SystemMessage) {
         self.system_queue_bytes += message.bytes();
         self.put_off.push_back((about, Arc::new(Hashed::new(message))));
@@ -125,7 +126,8 @@ impl State {
 
     /// Whether the queue of the built-in canisters takes no more calls.
     pub fn is_system_queue_full(&self) -> bool {
-        self.system_queue.len() + self.random_queue.len() + self.put_off.len() >= limits::SYSTEM_QUEUE_MAX
+        self.system_queue.len() + self.random_queue.len() + self.put_off.len() + self.preparing.len()
+            >= limits::SYSTEM_QUEUE_MAX
             || self.system_queue_bytes >= limits::SYSTEM_QUEUE_BYTES_MAX
     }
 

@@ -2,18 +2,18 @@
 //!
 //! The engine takes heaps of the state as they are, so whatever does not fit its module must stop here.
 
-use super::install;
 use crate::{
     calls::SystemCall,
     engine::{GlobalInfo, GlobalType},
     low_memory,
-    management::refusal,
+    management::{Halt, install, module, refusal},
 };
 use mains_state::{
     Canister, Code, Heap,
     snapshot::{Global, HookStatus, Upload},
 };
 use mains_types::Reject;
+use std::borrow::Cow;
 
 /// The uploaded code with its memories.
 ///
@@ -22,19 +22,23 @@ use mains_types::Reject;
 pub(super) fn code(
     call: &mut SystemCall<'_>,
     canister: &Canister,
-    upload: &Upload,
+    (id, upload): (&[u8], &Upload),
     hook: Option<HookStatus>,
-) -> Result<Code, Reject> {
+) -> Result<Code, Halt> {
     let mut bytes = vec![0; upload.module_bytes as usize];
     upload.module.read(0, &mut bytes);
-    let module = install::accept_module(call, &bytes)?;
+    if call.prepared.is_some_and(|prepared| prepared.hash != module::hash(&bytes)) {
+        return Err(refusal::changed_meanwhile(id).into());
+    }
+    let module = install::accept_module(call, |_| Ok(Cow::Owned(bytes)))?;
     let fresh = install::instantiate(call, canister, &module)?;
     let (least, most) = (fresh.bytes, module.info.memory_bytes_max);
     if !(least..=most.max(least)).contains(&upload.heap_bytes) {
         return Err(refusal::payload(format!(
             "The snapshot's heap has {} bytes, its module's has {least} to {most}.",
             upload.heap_bytes
-        )));
+        ))
+        .into());
     }
     let globals = words(&module.info.globals, &upload.globals)?;
     if let Some(hook) = hook
@@ -42,7 +46,8 @@ pub(super) fn code(
     {
         return Err(refusal::payload(
             "The snapshot's on_low_wasm_memory_hook_status does not fit its heap and the canister's settings.",
-        ));
+        )
+        .into());
     }
     let heap = Heap { pages: upload.heap.clone(), bytes: upload.heap_bytes, globals };
     Ok(install::code(&module, heap, upload.stable.clone(), upload.stable_pages))

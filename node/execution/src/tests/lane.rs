@@ -1,0 +1,256 @@
+//! Installs of modules that take long to compile.
+
+use super::{
+    host::info,
+    network::{CREDIT, Network, user},
+};
+use crate::due_at;
+use ic_management_canister_types::{CanisterIdRecord, CanisterInstallMode, InstallCodeArgs};
+use mains_ledger::{Account, Resource};
+use mains_state::{IngressStatus, Settings};
+use mains_types::{CanisterId, Cycles, ErrorCode, Principal, RejectCode, RequestId, UnixNanos, limits};
+
+const SLICE: u64 = limits::SLICE_INSTRUCTIONS;
+/// What compiling a slice's worth of module is given.
+const SLICE_NANOS: u64 = SLICE / 1_000 * limits::COMPILE_NANOS_PER_1000_INSTRUCTIONS;
+/// Less than that.
+const SHORT: u64 = 20_000_000;
+
+/// A module that weighs so much.
+pub(super) fn heavy(weight: u64, name: &str) -> String {
+    format!("{name} canister_post_upgrade canister_init weighs {weight}")
+}
+
+/// The argument of an install; `script` is run by its hook.
+pub(super) fn install_args(canister_id: CanisterId, mode: CanisterInstallMode, module: &str, script: &str) -> Vec<u8> {
+    let (wasm_module, arg) = (module.as_bytes().to_vec(), script.as_bytes().to_vec());
+    candid::encode_one(InstallCodeArgs { mode, canister_id, wasm_module, arg, sender_canister_version: None }).unwrap()
+}
+
+fn manage(network: &mut Network, method: &str, argument: &[u8]) -> RequestId {
+    let call = network.call(1, Principal::management_canister(), method, argument);
+    let id = call.request_id;
+    network.block_after(SHORT, vec![call]);
+    id
+}
+
+/// Upgrades to a module as user 1, in a short block.
+fn upgrade(network: &mut Network, id: CanisterId, module: &str) -> RequestId {
+    manage(network, "install_code", &install_args(id, CanisterInstallMode::Upgrade(None), module, "inc"))
+}
+
+fn has_ended(network: &Network, id: &RequestId) -> bool {
+    network.state().ingress_status(id).unwrap().is_terminal()
+}
+
+/// Empty blocks of this length until the request has ended; how many there were.
+fn rounds_until_ended(network: &mut Network, nanos: u64, id: &RequestId) -> u64 {
+    for round in 0..2_000 {
+        if has_ended(network, id) {
+            return round;
+        }
+        network.block_after(nanos, vec![]);
+    }
+    panic!("it never ends");
+}
+
+fn module_hash(module: &str) -> [u8; 32] {
+    crate::management::module::hash(module.as_bytes())
+}
+
+fn has_module(network: &Network, id: &CanisterId, module: &str) -> bool {
+    network.state().canister(id).unwrap().code.as_ref().unwrap().module_hash == module_hash(module)
+}
+
+#[test]
+fn a_small_module_is_installed_at_once_and_a_large_one_after_its_rounds_and_its_time() {
+    let mut network = Network::new(&[]);
+    let id = network.install(0x100, "m", CREDIT);
+    let request = upgrade(&mut network, id, &heavy(SLICE, "small"));
+    assert!(network.outcome(&request).is_ok());
+    // Five slices and a bit: six rounds, and their time.
+    for (nanos, rounds) in [(SHORT, 5 * SLICE_NANOS / SHORT + 1), (SLICE_NANOS, 6), (100 * SLICE_NANOS, 6)] {
+        let module = heavy(5 * SLICE + 1, &nanos.to_string());
+        let request = upgrade(&mut network, id, &module);
+        assert_eq!(network.state().ingress_status(&request), Some(&IngressStatus::Processing));
+        assert_eq!(rounds_until_ended(&mut network, nanos, &request), rounds, "{nanos}");
+        assert!(network.outcome(&request).is_ok() && has_module(&network, &id, &module));
+        assert_eq!(network.state().ledger.balance(&Account::InFlight), Cycles::ZERO);
+    }
+    assert_eq!(network.run(id, "reply_count").unwrap(), "1", "the hook ran once on a fresh heap");
+}
+
+#[test]
+fn what_compiling_costs_is_paid_before_and_what_is_left_when_it_is_done() {
+    let mut network = Network::new(&[]);
+    let id = network.install(0x100, "m", CREDIT);
+    let module = heavy(7 * SLICE, "m");
+    let before = network.state().ledger.meter(&id, Resource::CompileInstructions);
+    let run = network.state().ledger.meter(&id, Resource::Instructions);
+    let request = upgrade(&mut network, id, &module);
+    let paid = network.state().ledger.meter(&id, Resource::CompileInstructions) - before;
+    let looked = 2 * 20 * module.len() as u128;
+    assert_eq!(paid, u128::from(7 * SLICE) + looked, "the module travels and is looked at uncompressed");
+    assert!(network.state().ledger.balance(&Account::InFlight) > Cycles::ZERO);
+    assert_eq!(network.state().ledger.meter(&id, Resource::Instructions), run);
+    rounds_until_ended(&mut network, UnixNanos::SECOND, &request);
+    assert_eq!(network.state().ledger.meter(&id, Resource::CompileInstructions) - before, paid, "once");
+    assert!(network.state().ledger.meter(&id, Resource::Instructions) > run, "the hook");
+    assert_eq!(network.state().ledger.balance(&Account::InFlight), Cycles::ZERO);
+}
+
+#[test]
+fn meanwhile_its_canister_runs_and_other_calls_about_it_keep_their_order() {
+    let mut network = Network::new(&[]);
+    let id = network.install(0x100, "m", CREDIT);
+    let record = candid::encode_one(CanisterIdRecord { canister_id: id }).unwrap();
+    let module = heavy(4 * SLICE, "new");
+    let request = upgrade(&mut network, id, &module);
+    let status = manage(&mut network, "canister_status", &record);
+    assert!(network.outcome(&status).is_ok(), "whoever looks does not wait");
+    let stop = manage(&mut network, "stop_canister", &record);
+    let delete = manage(&mut network, "delete_canister", &record);
+    assert_eq!(network.run(id, "inc;reply_count").unwrap(), "1", "the old code");
+    assert!(!has_ended(&network, &stop) && !has_ended(&network, &delete) && !has_module(&network, &id, &module));
+    for _ in 0..4 {
+        assert!(!has_ended(&network, &request));
+        network.block_after(SLICE_NANOS, vec![]);
+    }
+    assert!(network.outcome(&request).is_ok());
+    assert!(network.outcome(&stop).is_ok() && network.outcome(&delete).is_ok(), "in the same round, in their order");
+    assert!(network.state().canister(&id).is_none());
+}
+
+#[test]
+fn a_canister_that_is_paused_is_not_installed_under_its_message() {
+    let mut network = Network::new(&[]);
+    let id = network.install(0x100, "m", CREDIT);
+    let request = upgrade(&mut network, id, &heavy(2 * SLICE, "new"));
+    let long = network.call(1, id, "run", format!("inc;spin {};reply_count", 9 * SLICE).as_bytes());
+    let message = long.request_id;
+    network.block_after(SHORT, vec![long]);
+    for _ in 0..8 {
+        network.block_after(SLICE_NANOS, vec![]);
+        assert!(!has_ended(&network, &request) && !has_ended(&network, &message));
+    }
+    network.block_after(SLICE_NANOS, vec![]);
+    assert_eq!(network.outcome(&message).unwrap(), "1");
+    assert!(network.outcome(&request).is_ok(), "in the round in which the message ended");
+}
+
+#[test]
+fn a_module_that_a_canister_has_or_that_is_under_way_is_not_waited_for_again() {
+    let mut network = Network::new(&[]);
+    let [a, b, c, d] = [0x100, 0x101, 0x102, 0x103].map(|index| network.install(index, "m", CREDIT));
+    let module = heavy(6 * SLICE, "new");
+    let first = upgrade(&mut network, a, &module);
+    let twin = upgrade(&mut network, b, &module);
+    let other = upgrade(&mut network, c, &heavy(3 * SLICE, "other"));
+    rounds_until_ended(&mut network, SLICE_NANOS, &first);
+    assert!(network.outcome(&twin).is_ok() && !has_ended(&network, &other));
+    assert_eq!(rounds_until_ended(&mut network, SLICE_NANOS, &other), 3, "one after the other");
+    let known = upgrade(&mut network, d, &module);
+    assert!(network.outcome(&known).is_ok(), "in its round");
+    for id in [a, b, d] {
+        let request = upgrade(&mut network, id, "m");
+        assert!(network.outcome(&request).is_ok());
+    }
+    let gone = upgrade(&mut network, d, &module);
+    assert!(!has_ended(&network, &gone), "no canister has it any more");
+}
+
+#[test]
+fn whoever_has_lost_the_right_meanwhile_is_refused() {
+    let mut network = Network::new(&[]);
+    let id = network.install(0x100, "m", CREDIT);
+    let request = upgrade(&mut network, id, &heavy(2 * SLICE, "new"));
+    // No call can take it away before; so here it is taken by hand.
+    let settings = Settings { controllers: [user(7)].into(), ..Settings::default() };
+    network.state_mut().canister_mut(&id).unwrap().settings = settings;
+    rounds_until_ended(&mut network, SLICE_NANOS, &request);
+    let reject = network.outcome(&request).unwrap_err();
+    assert_eq!(reject.error_code, Some(ErrorCode::CanisterInvalidController));
+    assert_eq!(network.state().ledger.balance(&Account::InFlight), Cycles::ZERO);
+}
+
+#[test]
+fn a_canister_that_runs_out_of_cycles_meanwhile_has_nothing_to_upgrade() {
+    let mut network = Network::new(&[]);
+    let id = network.install(0x100, "m", CREDIT);
+    let request = upgrade(&mut network, id, &heavy(2 * SLICE, "new"));
+    let rest = network.balance(&id);
+    network.state_mut().ledger.burn(&Account::Canister(id), Cycles(rest)).unwrap();
+    network.block_after(1_000_000 * UnixNanos::SECOND, vec![]);
+    rounds_until_ended(&mut network, SLICE_NANOS, &request);
+    assert_eq!(network.outcome(&request).unwrap_err().error_code, Some(ErrorCode::CanisterWasmModuleNotFound));
+}
+
+#[test]
+fn a_subnet_asks_for_the_rounds_and_then_for_the_moment() {
+    let mut network = Network::new(&[]);
+    let id = network.install(0x100, "m", CREDIT);
+    network.block(vec![]);
+    upgrade(&mut network, id, &heavy(3 * SLICE, "new"));
+    let (began, pace) = (network.state().time, crate::HEARTBEAT_NANOS);
+    assert!(!network.state().has_work());
+    assert_eq!(due_at(network.state()), Some(began.saturating_add_nanos(pace)), "three rounds are to come");
+    network.block_after(pace, vec![]);
+    network.block_after(pace, vec![]);
+    assert_eq!(due_at(network.state()), Some(began.saturating_add_nanos(3 * SLICE_NANOS)), "the last of them");
+}
+
+/// Whoever buys compilations, as many as are for sale, holds up nobody but those who buy them too.
+#[test]
+fn who_floods_the_lane_is_turned_away_and_others_run_in_every_round() {
+    const ROUNDS: u64 = 40;
+    let mut network = Network::new(&[]);
+    let attackers: Vec<_> = (0..20).map(|index| network.install(0x100 + index, "m", 10 * CREDIT)).collect();
+    let victim = network.install(0x200, "m", CREDIT);
+    let small = network.install(0x201, "m", CREDIT);
+    let most = limits::INSTALL_INSTRUCTIONS_MAX;
+    let (mut turned_away, mut requests, mut installed) = (0, Vec::new(), 0);
+    for round in 0..=ROUNDS {
+        let mut calls: Vec<_> = attackers
+            .iter()
+            .map(|id| {
+                let module = heavy(most - round, &id.to_text());
+                let args = install_args(*id, CanisterInstallMode::Reinstall, &module, "inc");
+                network.call(1, Principal::management_canister(), "install_code", &args)
+            })
+            .collect();
+        requests.extend(calls.iter().map(|call| call.request_id));
+        let quick = network.call(1, victim, "run", b"inc;reply_count");
+        let args = install_args(small, CanisterInstallMode::Reinstall, &heavy(SLICE / 2, &round.to_string()), "inc");
+        let honest = network.call(1, Principal::management_canister(), "install_code", &args);
+        let (quick_id, honest_id) = (quick.request_id, honest.request_id);
+        calls.splice(0..0, [quick, honest]);
+        network.host.asked.lock().unwrap().clear();
+        network.block_after(SLICE_NANOS, calls);
+        assert_eq!(network.outcome(&quick_id).unwrap(), (round + 1).to_string());
+        assert!(network.outcome(&honest_id).is_ok(), "small installs go on");
+        let asked = network.host.asked.lock().unwrap().len();
+        assert!(
+            asked <= 8,
+            "{asked} looks at compiled modules: the small one, and at most one of the lane with its hook"
+        );
+        requests.retain(|id| match network.state().ingress_status(id) {
+            Some(IngressStatus::Rejected(reject)) => {
+                let code = Some(ErrorCode::CanisterInstallCodeRateLimited);
+                assert_eq!((reject.code, reject.error_code), (RejectCode::SysTransient, code), "{reject}");
+                turned_away += 1;
+                false
+            }
+            Some(IngressStatus::Replied(_)) => {
+                installed += 1;
+                false
+            }
+            _ => true,
+        });
+        let lane = network.state().preparing().count() as u64;
+        assert!(lane * most / SLICE * SLICE_NANOS <= limits::PREPARING_NANOS_MAX);
+    }
+    assert_eq!(installed, ROUNDS * SLICE / most, "one after the other, each in its time");
+    assert!(turned_away > 300, "{turned_away}");
+    let first = network.host.hints.lock().unwrap()[0];
+    assert_eq!(first, info(heavy(most, &attackers[0].to_text()).as_bytes()).id);
+}
