@@ -36,10 +36,21 @@ pub struct Certificate {
     pub signature: [u8; 48],
 }
 
+/// What the proposer saw of the members lately: bit i stands for the member at place i of the committee, in the order of
+/// the keys. What it says of itself counts for nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Votes to finalize of these.
+    pub voted: u128,
+    /// Valid partial signatures over states of these.
+    pub certified: u128,
+}
+
 /// What the proposer knows about the chain itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Control {
     certificate: Option<Certificate>,
+    seen: Seen,
     reserved: Bytes,
 }
 
@@ -208,16 +219,36 @@ fn randomness(parent: &Block, control: &Control) -> Digest32 {
 
 impl Control {
     /// Bytes of the greatest control part.
-    const BYTES_MAX: usize = 1 + VARINT64_BYTES_MAX + 32 + 48 + VARINT32_BYTES_MAX + RESERVED_BYTES_MAX;
+    const BYTES_MAX: usize = 1 + VARINT64_BYTES_MAX + 32 + 48 + Seen::BYTES + VARINT32_BYTES_MAX + RESERVED_BYTES_MAX;
 
     /// With the newest certificate the proposer holds, unless the chain has it already.
     pub fn new(certificate: Option<Certificate>) -> Self {
-        Self { certificate, reserved: Bytes::new() }
+        Self { certificate, ..Self::default() }
+    }
+
+    /// The same, with what the proposer saw of the members.
+    pub fn with_seen(self, seen: Seen) -> Self {
+        Self { seen, ..self }
     }
 
     /// The newest certificate the proposer held.
     pub fn certificate(&self) -> Option<&Certificate> {
         self.certificate.as_ref()
+    }
+
+    /// What the proposer saw of the members.
+    pub fn seen(&self) -> Seen {
+        self.seen
+    }
+}
+
+impl Seen {
+    /// Bytes of its encoding.
+    const BYTES: usize = 32;
+
+    /// Whether it names nobody who is not among this many members.
+    pub fn fits(&self, members: u32) -> bool {
+        (self.voted | self.certified).checked_shr(members).unwrap_or(0) == 0
     }
 }
 
@@ -361,13 +392,15 @@ impl BoundedBlock for Block {
 impl Write for Control {
     fn write(&self, buffer: &mut impl BufMut) {
         self.certificate.write(buffer);
+        self.seen.voted.write(buffer);
+        self.seen.certified.write(buffer);
         self.reserved.write(buffer);
     }
 }
 
 impl EncodeSize for Control {
     fn encode_size(&self) -> usize {
-        self.certificate.encode_size() + self.reserved.encode_size()
+        self.certificate.encode_size() + Seen::BYTES + self.reserved.encode_size()
     }
 }
 
@@ -376,6 +409,7 @@ impl Read for Control {
     fn read_cfg(buffer: &mut impl Buf, (): &()) -> Result<Self, Error> {
         Ok(Self {
             certificate: Option::<Certificate>::read(buffer)?,
+            seen: Seen { voted: u128::read(buffer)?, certified: u128::read(buffer)? },
             reserved: Bytes::read_cfg(buffer, &RangeCfg::from(..=RESERVED_BYTES_MAX))?,
         })
     }

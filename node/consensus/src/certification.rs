@@ -145,6 +145,11 @@ impl ChainKey {
         ops::verify::<MinSig>(self.sharing.public(), CIPHERSUITE, &state_root_message(root), signature).is_ok()
     }
 
+    /// Whether a member signed this partial with its share.
+    pub fn verify_share(&self, partial: &Partial) -> bool {
+        partial.signature().is_some_and(|signature| self.verify_partial(&partial.root, &signature))
+    }
+
     fn verify_partial(&self, root: &Digest32, partial: &PartialSignature<MinSig>) -> bool {
         self.sharing.partial_public(partial.index).is_ok_and(|public| {
             ops::verify::<MinSig>(&public, CIPHERSUITE, &state_root_message(root), &partial.value).is_ok()

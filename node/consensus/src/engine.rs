@@ -5,6 +5,7 @@
 use crate::{
     Block, Committee, ConsensusError, Digest, Parameters, PublicKey, Scheme,
     application::{Application, deliver},
+    attendance::{Attendance, Register},
     committee,
     evidence::{EvidenceBook, Recorder},
     floor,
@@ -117,6 +118,8 @@ pub struct Running {
     pub floors: floor::Floors,
     /// Members that voted twice, with proof.
     pub evidence: EvidenceBook,
+    /// Members that voted lately.
+    pub attendance: Attendance,
 }
 
 /// The chain of finalized blocks, as far as this node holds it. Clones are cheap.
@@ -263,6 +266,8 @@ where
     let evidence = EvidenceBook::default();
     let committee = Committee::new(&config.participants).expect("a checked configuration");
     let recorder = Recorder::new(committee, scheme.clone(), evidence.clone());
+    let attendance = Attendance::new(members);
+    let register = Register::new(scheme.clone(), attendance.clone());
     let automaton = Deferred::new(context.child("automaton"), application.clone(), mailbox.clone(), one_epoch());
     let voting = simplex::Engine::new(
         context.child("voting"),
@@ -272,7 +277,7 @@ where
             blocker: config.blocker,
             automaton: automaton.clone(),
             relay: automaton.clone(),
-            reporter: Reporters::from((automaton, recorder)),
+            reporter: Reporters::from((automaton, Reporters::from((recorder, register)))),
             strategy: Sequential,
             partition: format!("{}-voting", config.partition),
             mailbox_size: MAILBOX,
@@ -301,7 +306,7 @@ where
         archive.start(application, buffer, missing),
         voting.start((votes, vote_receiver), channels.certificate, channels.resolver),
     ];
-    Running { handles, mailbox: Mailbox(mailbox), evidence, floors }
+    Running { handles, mailbox: Mailbox(mailbox), evidence, attendance, floors }
 }
 
 /// One epoch without end: committees do not change yet.

@@ -5,6 +5,7 @@
 //! randomness of the operating system is touched here. Spec: `specs/consensus.md`.
 
 pub mod application;
+pub mod attendance;
 pub mod block;
 pub mod certification;
 pub mod channels;
@@ -17,7 +18,8 @@ pub mod pace;
 pub mod payloads;
 
 pub use application::Application;
-pub use block::{Block, Certificate, Control};
+pub use attendance::Attendance;
+pub use block::{Block, Certificate, Control, Seen};
 pub use certification::{Added, ChainKey, Collector, Partial};
 pub use committee::{Committee, PrivateKey, PublicKey, Scheme};
 pub use engine::{Channels, Config, Mailbox, Running, start};

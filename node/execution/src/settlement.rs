@@ -7,7 +7,7 @@ use mains_types::{Cycles, Principal, UnixNanos};
 /// Counts a block, and settles if the epoch's time is over and a window of blocks ends with it.
 pub(crate) fn count_block(state: &mut State, block: &Block) {
     let subnet = state.subnet.clone();
-    let members = subnet.nodes.keys().copied();
+    let members = subnet.nodes.keys().map(|node| (*node, subnet.operators.get(node).copied()));
     let ended = state.epochs.count_block(members, block.proposer, &block.failed, &block.seen);
     let epoch_nanos = state.ledger.tariff().epoch_seconds.saturating_mul(UnixNanos::SECOND);
     if ended && block.time >= state.epochs.began().saturating_add_nanos(epoch_nanos) {
@@ -23,8 +23,7 @@ fn settle(state: &mut State, block: &Block) {
     for (operator, amount) in payable {
         cycles_ledger::pay_out(state, &operator, amount, &earned_in);
     }
-    let subnet = state.subnet.clone();
-    let weights = state.epochs.weights(|node| subnet.operators.get(node).copied());
+    let weights = state.epochs.weights();
     let settlement = state.ledger.settle(&weights).expect("weights of one epoch add up");
     let settled = state.epochs.close(block.height, block.time, settlement);
     tracing::info!(

@@ -4,7 +4,7 @@
 //! also arrives from a peer that is ahead, or inside a block. A root that the subnet signed and that is not ours is a
 //! divergence: the replica stops before it signs anything more.
 
-use crate::{executor::Sealed, handle::Inner, saver::Saver, view::View};
+use crate::{executor::Sealed, handle::Inner, saver::Saver, shares::Shares, view::View};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{Receiver, Recipients, Sender};
@@ -72,6 +72,7 @@ pub(crate) struct Certifier<E, S> {
     /// Certificates of heights that are not executed yet.
     early: BTreeMap<Height, Certificate>,
     certified: Height,
+    shares: Shares,
     saver: Arc<Saver>,
 }
 
@@ -91,6 +92,7 @@ where
             collector,
             early: BTreeMap::new(),
             certified: Height::ZERO,
+            shares: Shares::default(),
             saver,
         }
     }
@@ -127,8 +129,9 @@ where
 
     fn sealed(&mut self, sealed: Sealed) {
         let height = sealed.state.height;
+        self.shares.executed(height, sealed.root);
         if let Some(certificate) = sealed.control.certificate() {
-            self.adopt(*certificate);
+            self.adopt(*certificate, &[]);
         }
         if height <= self.certified {
             return;
@@ -142,7 +145,7 @@ where
             self.waiting.pop_first();
         }
         if let Some(certificate) = self.early.get(&height).copied() {
-            self.adopt(certificate);
+            self.adopt(certificate, &[]);
             return;
         }
         let behind = self.newest_known().get().saturating_sub(height.get());
@@ -172,6 +175,11 @@ where
     }
 
     fn received(&mut self, from: PublicKey, message: Message) {
+        if let Message::Partial(partial) = &message
+            && self.chain_key.belongs(partial.index, &from)
+        {
+            self.shares.offered(partial);
+        }
         match message {
             Message::Partial(partial) if partial.height <= self.certified => {
                 // The peer is behind: the newest certificate serves it better than our partial of then.
@@ -190,7 +198,7 @@ where
             Message::Certificate(certificate) => {
                 let valid = planted::is(Defect::CertificateUnverified) || self.chain_key.verify(&certificate);
                 if certificate.height > self.certified && valid {
-                    self.adopt(certificate);
+                    self.adopt(certificate, &[]);
                 }
             }
         }
@@ -202,15 +210,18 @@ where
             tracing::warn!(index, "a replica's partial signature is wrong");
         }
         if let Some(certificate) = added.certificate {
-            self.adopt(certificate);
+            self.adopt(certificate, &added.signers);
         }
     }
 
-    /// Takes a valid certificate: publishes the view if that height is executed, keeps it for later if not.
-    fn adopt(&mut self, certificate: Certificate) {
+    /// Takes a valid certificate that `signers` are known to have signed: publishes the view if that height is executed, keeps
+    /// it for later if not.
+    fn adopt(&mut self, certificate: Certificate, signers: &[u32]) {
         if certificate.height <= self.certified {
             return;
         }
+        self.shares.certified(certificate.height, signers, &self.chain_key);
+        *self.inner.signed.lock().expect("no holder panics") = self.shares.lately();
         let Some(sealed) = self.waiting.remove(&certificate.height) else {
             self.early.insert(certificate.height, certificate);
             while self.early.len() > EARLY_MAX {

@@ -13,7 +13,7 @@ use crate::{
 use mains_consensus::{Block, Delivery, Floor};
 use mains_execution::Executed;
 use mains_ledger::Entry;
-use mains_state::{State, Subnet};
+use mains_state::{State, Subnet, epochs::Seen};
 use mains_types::{
     Digest32, Height, NodeId, RequestId, UnixNanos,
     planted::{self, Defect},
@@ -252,24 +252,39 @@ fn decode(inner: &Inner, subnet: &Subnet, block: &Block) -> mains_execution::Blo
             }
         })
         .collect();
+    let members = committee(subnet);
     mains_execution::Block {
         height: block.height(),
         time: block.time(),
         digest: block.digest_bytes(),
         proposer: block.proposer(),
-        failed: failed(subnet, block),
+        failed: failed(&members, block),
         certified: block.certified(),
-        seen: mains_state::epochs::Seen::default(),
+        seen: seen(&members, block),
         randomness: block.randomness(),
         calls,
     }
 }
 
-/// Who led views that ended without a block, and how many.
-fn failed(subnet: &Subnet, block: &Block) -> Vec<(NodeId, u64)> {
-    // The committee is in the order of its keys.
+/// The members in the order of their keys, as consensus numbers them.
+fn committee(subnet: &Subnet) -> Vec<NodeId> {
     let mut members: Vec<_> = subnet.nodes.iter().map(|(node, key)| (*key, *node)).collect();
     members.sort_unstable();
+    members.into_iter().map(|(_, node)| node).collect()
+}
+
+/// Who led views that ended without a block, and how many.
+fn failed(members: &[NodeId], block: &Block) -> Vec<(NodeId, u64)> {
     let failures = block.failures(members.len() as u32);
-    failures.into_iter().filter_map(|(place, views)| Some((members.get(place as usize)?.1, views))).collect()
+    failures.into_iter().filter_map(|(place, views)| Some((*members.get(place as usize)?, views))).collect()
+}
+
+/// What the proposer says it saw of the members. Bits that stand for nobody are in no valid block.
+fn seen(members: &[NodeId], block: &Block) -> Seen {
+    let of = |bits: u128| {
+        let places = members.iter().zip(0..u128::BITS);
+        places.filter(|(_, place)| bits >> place & 1 == 1).map(|(node, _)| *node).collect()
+    };
+    let seen = block.control().seen();
+    Seen { voted: of(seen.voted), certified: of(seen.certified) }
 }

@@ -6,7 +6,7 @@ use crate::{
     threads::{Busy, Threads},
     view::{View, Views},
 };
-use mains_consensus::{Block, Certificate, EvidenceBook};
+use mains_consensus::{Attendance, Block, Certificate, EvidenceBook, Seen};
 use mains_crypto::{NodeKey, RootOfTrust, VerifiedCall, VerifiedQuery, VerifiedReadState};
 use mains_execution::engine::Engine;
 use mains_state::{IngressStatus, State};
@@ -196,12 +196,21 @@ pub(crate) struct Inner {
     pub(crate) surroundings: OnceLock<Surroundings>,
     pub(crate) clocks: Clocks,
     pub(crate) evidence: OnceLock<EvidenceBook>,
+    pub(crate) attendance: OnceLock<Attendance>,
+    /// Members that signed states lately, see [`crate::shares`].
+    pub(crate) signed: Mutex<u128>,
 }
 
 impl Inner {
     /// The newest certificate that this replica holds.
     pub(crate) fn newest_certificate(&self) -> Option<Certificate> {
         *self.certificate.lock().expect("no holder panics")
+    }
+
+    /// What this replica saw of the members lately.
+    pub(crate) fn seen(&self) -> Seen {
+        let voted = self.attendance.get().map_or(0, Attendance::voted);
+        Seen { voted, certified: *self.signed.lock().expect("no holder panics") }
     }
 
     /// Remembers a newer certificate.

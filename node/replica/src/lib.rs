@@ -10,6 +10,7 @@ pub mod handle;
 pub mod pool;
 mod proposer;
 mod saver;
+mod shares;
 mod spread;
 pub mod start;
 pub mod sync;

@@ -149,13 +149,16 @@ impl<E: Clock> Payloads for Proposer<E> {
         } else {
             self.inner.pool.select(&taken, time)
         };
-        Proposal { time, control: Control::new(certificate), ingress }
+        Proposal { time, control: Control::new(certificate).with_seen(self.inner.seen()), ingress }
     }
 
     async fn validate(&mut self, block: &Block, _: &Block) -> Verdict {
         let known = self.inner.newest_certificate();
         if !control_is_valid(block.control(), known.as_ref(), &self.chain_key) {
             return Verdict::Invalid("its certificate does not verify".into());
+        }
+        if !block.control().seen().fits(self.inner.identity.members.len() as u32) {
+            return Verdict::Invalid("it names members that there are not".into());
         }
         let distance = block.height().get() - block.certified().get();
         if distance > limits::CERTIFICATION_DISTANCE_MAX && !block.ingress().is_empty() {

@@ -206,6 +206,8 @@ where
         surroundings: OnceLock::new(),
         clocks: Clocks::default(),
         evidence: OnceLock::new(),
+        attendance: OnceLock::new(),
+        signed: Mutex::default(),
     });
 
     let (deliveries, to_execute) = mpsc::channel(DELIVERIES_MAX);
@@ -239,6 +241,7 @@ where
     .await;
 
     let _ = inner.evidence.set(consensus.evidence);
+    let _ = inner.attendance.set(consensus.attendance);
     let chain = consensus.mailbox.clone();
     let prune = Arc::new(move |height| chain.prune(height));
     let saver = Saver::new(config.checkpoints.clone(), config.checkpoint_interval, config.waiting, prune);

@@ -2,8 +2,9 @@
 //!
 //! Everything is counted from blocks, so that every replica counts alike, and nothing rests on the word of the one who
 //! gains: blocks and failed views are facts of the chain, and a member counts as having voted or signed states in a
-//! window of blocks only if more than a third of the *other* members, each in a block of its own, say to have seen it.
-//! So the greatest number of faulty members can neither make up a neighbour's work nor hide it. Spec: `specs/ledger.md`.
+//! window of blocks only if more than a third of the *other* members, each in at least half of its own blocks, say to have
+//! seen it. So the greatest number of faulty members can neither make up a neighbour's work nor hide it.
+//! Spec: `specs/ledger.md`.
 
 #[cfg(test)]
 mod tests;
@@ -76,6 +77,31 @@ pub struct Seen {
     pub certified: BTreeSet<NodeId>,
 }
 
+/// What one proposer said in the blocks of a window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Testimony {
+    /// Its blocks.
+    blocks: u64,
+    /// By member: in how many of them it said to have seen votes.
+    voted: BTreeMap<NodeId, u64>,
+    /// By member: in how many of them it said to have seen shares of certificates.
+    certified: BTreeMap<NodeId, u64>,
+}
+
+impl Testimony {
+    fn add(&mut self, seen: &Seen) {
+        self.blocks += 1;
+        for (all, seen) in [(&mut self.voted, &seen.voted), (&mut self.certified, &seen.certified)] {
+            seen.iter().for_each(|node| *all.entry(*node).or_default() += 1);
+        }
+    }
+
+    /// Whether it said so in at least half of its blocks: not of a member that was here for a moment.
+    fn names(&self, of: &BTreeMap<NodeId, u64>, node: &NodeId) -> bool {
+        of.get(node).is_some_and(|times| 2 * times >= self.blocks)
+    }
+}
+
 /// One member's line in a settlement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Earned {
@@ -113,10 +139,12 @@ pub struct Epochs {
     first: Height,
     began: UnixNanos,
     work: BTreeMap<NodeId, NodeWork>,
+    /// Who is paid for a member's work: who operated it in the last window in which it was a member.
+    operators: BTreeMap<NodeId, Principal>,
     /// Blocks of the present window.
     blocks: u64,
     /// What proposers of the present window saw.
-    seen: BTreeMap<NodeId, Seen>,
+    seen: BTreeMap<NodeId, Testimony>,
     settled: Vector<Arc<Hashed<Settled>>>,
 }
 
@@ -128,6 +156,7 @@ impl Epochs {
             first: Height(1),
             began: time,
             work: BTreeMap::new(),
+            operators: BTreeMap::new(),
             blocks: 0,
             seen: BTreeMap::new(),
             settled: Vector::new(),
@@ -155,10 +184,11 @@ impl Epochs {
     }
 
     /// Counts a block: its proposer, lost views since the block before it, and what the proposer says to have seen.
-    /// `members` are the subnet's. True if the block ended a window: then an epoch may be closed.
+    /// `members` are the subnet's, each with its operator if that is known. True if the block ended a window: then an epoch
+    /// may be closed.
     pub fn count_block(
         &mut self,
-        members: impl IntoIterator<Item = NodeId>,
+        members: impl IntoIterator<Item = (NodeId, Option<Principal>)>,
         proposer: NodeId,
         failed: &[(NodeId, u64)],
         seen: &Seen,
@@ -168,41 +198,47 @@ impl Epochs {
             let work = self.work.entry(*node).or_default();
             work.failed = work.failed.saturating_add(*views);
         }
-        let all = self.seen.entry(proposer).or_default();
-        all.voted.extend(&seen.voted);
-        all.certified.extend(&seen.certified);
+        self.seen.entry(proposer).or_default().add(seen);
         self.blocks += 1;
         if self.blocks < WINDOW_BLOCKS {
             return false;
         }
         self.blocks = 0;
-        let seen = std::mem::take(&mut self.seen);
-        // One more than can be faulty, at least one of whom tells the truth; alone, a member is its own witness.
-        let members: Vec<NodeId> = members.into_iter().collect();
-        let count = members.len();
-        let needed = count.saturating_sub(1) / 3 + 1;
-        for node in members {
-            let witnesses = |of: fn(&Seen) -> &BTreeSet<NodeId>| {
-                seen.iter()
-                    .filter(|(witness, seen)| (**witness != node || count == 1) && of(seen).contains(&node))
-                    .count()
-            };
-            let (voted, certified) = (witnesses(|seen| &seen.voted), witnesses(|seen| &seen.certified));
-            let work = self.work.entry(node).or_default();
-            work.windows += 1;
-            work.voted += u64::from(voted >= needed);
-            work.certified += u64::from(certified >= needed);
-        }
+        self.end_window(&members.into_iter().collect::<Vec<_>>());
         true
     }
 
-    /// The weights that the present epoch is settled by, in the order of the nodes. A node without a known operator
-    /// earns nothing, and its share goes where unearned shares go.
-    pub fn weights(&self, operator: impl Fn(&NodeId) -> Option<Principal>) -> Vec<OperatorWeight> {
+    fn end_window(&mut self, members: &[(NodeId, Option<Principal>)]) {
+        let testimonies = std::mem::take(&mut self.seen);
+        // One more than can be faulty, at least one of whom tells the truth; alone, a member is its own witness.
+        let needed = members.len().saturating_sub(1) / 3 + 1;
+        let is_witness = |witness: &NodeId, node: &NodeId| {
+            members.len() == 1 || witness != node && members.iter().any(|(member, _)| member == witness)
+        };
+        for (node, operator) in members {
+            let is_seen = |of: fn(&Testimony) -> &BTreeMap<NodeId, u64>| {
+                let witnesses = testimonies.iter().filter(|(witness, _)| is_witness(witness, node));
+                witnesses.filter(|(_, testimony)| testimony.names(of(testimony), node)).count() >= needed
+            };
+            let (voted, certified) = (is_seen(|of| &of.voted), is_seen(|of| &of.certified));
+            let work = self.work.entry(*node).or_default();
+            work.windows += 1;
+            work.voted += u64::from(voted);
+            work.certified += u64::from(certified);
+            match operator {
+                Some(operator) => self.operators.insert(*node, *operator),
+                None => self.operators.remove(node),
+            };
+        }
+    }
+
+    /// The weights that the present epoch is settled by, in the order of the nodes. A node that left is paid for the windows
+    /// in which it was a member. One without a known operator earns nothing, and its share goes where unearned shares go.
+    pub fn weights(&self) -> Vec<OperatorWeight> {
         let weight = |(node, work): (&NodeId, &NodeWork)| {
             let (weight, weight_max) = (work.weight(), work.weight_max());
-            match operator(node) {
-                Some(operator) => OperatorWeight { operator, weight: weight.min(weight_max), weight_max },
+            match self.operators.get(node) {
+                Some(operator) => OperatorWeight { operator: *operator, weight: weight.min(weight_max), weight_max },
                 None => OperatorWeight { operator: *node, weight: 0, weight_max },
             }
         };
@@ -213,6 +249,7 @@ impl Epochs {
     /// the next one.
     pub fn close(&mut self, height: Height, time: UnixNanos, settlement: Settlement) -> &Settled {
         let work = std::mem::take(&mut self.work);
+        self.operators.clear();
         let pay = settlement.operators.iter().map(|(operator, amount)| (*operator, amount.get()));
         let nodes = work.into_iter().zip(pay);
         let settled = Settled {
@@ -239,8 +276,8 @@ impl Epochs {
 
     /// What the root covers: past settlements are hashed once.
     pub(crate) fn digest(&self) -> Digest32 {
-        let Self { number, first, began, work, blocks, seen, settled } = self;
+        let Self { number, first, began, work, operators, blocks, seen, settled } = self;
         let settled: Vec<Digest32> = settled.iter().map(|settled| settled.digest()).collect();
-        crate::state::digest_of(&(number, first, began, work, blocks, seen, settled))
+        crate::state::digest_of(&(number, first, began, work, operators, blocks, seen, settled))
     }
 }

@@ -33,13 +33,15 @@ fn a_block_survives_the_wire_and_its_digest_is_the_hash_of_its_encoding() {
     for _ in 0..50 {
         let ingress = (0..random.random_range(0..20)).map(|_| bytes(random.random_range(0..3_000))).collect();
         let certified = parent.height().get().checked_sub(1).filter(|height| *height > parent.certified().get());
-        let control = Control::new(certified.map(certificate));
+        let seen = Seen { voted: random.random(), certified: random.random() };
+        let control = Control::new(certified.map(certificate)).with_seen(seen);
         let block = child(&parent, random.random_range(0..u64::MAX / 2), control, ingress);
         let encoded = block.encode();
         assert_eq!(encoded.len(), block.encode_size());
         assert_eq!(block.digest(), Sha256::hash(&[&encoded]));
         let decoded = Block::decode_cfg(encoded, &()).expect("own encoding");
         assert_eq!(decoded, block);
+        assert_eq!(decoded.control().seen(), seen);
         assert_eq!(decoded.follows(&parent), Ok(()));
         parent = block;
     }
@@ -85,6 +87,16 @@ fn more_ingress_than_a_block_holds_is_refused() {
         if fits {
             assert!(encoded.len() <= Block::max_encode_size(&()) && encoded.len() <= limits::BLOCK_BYTES_MAX);
         }
+    }
+}
+
+#[test]
+fn what_was_seen_names_members_only() {
+    for members in [1, 4, 127, 128] {
+        let last = 1 << (members - 1);
+        assert!(Seen { voted: last, certified: 1 }.fits(members));
+        let beyond = 1_u128.checked_shl(members).unwrap_or(0);
+        assert_eq!(Seen { voted: 1, certified: last | beyond }.fits(members), members == 128);
     }
 }
 

@@ -20,6 +20,8 @@ pub const HEIGHTS_MAX: usize = 64;
 pub struct Added {
     /// The certificate, once per height.
     pub certificate: Option<Certificate>,
+    /// Members whose partial signatures made it.
+    pub signers: Vec<u32>,
     /// Members whose partial signatures proved to be wrong; nothing more is taken from them for that height.
     pub blamed: Vec<u32>,
 }
@@ -66,7 +68,7 @@ impl Collector {
         }
         let Some(signature) = partial.signature() else {
             collected.refuse(index);
-            return Added { certificate: None, blamed: vec![index] };
+            return Added { blamed: vec![index], ..Added::default() };
         };
         collected.insert(index, root, signature);
         let added = collected.certify(&self.chain_key, height, root);
@@ -124,14 +126,16 @@ impl Collected {
         loop {
             let Some(members) = self.roots.get_mut(&root).filter(|members| members.len() >= chain_key.threshold())
             else {
-                return Added { certificate: None, blamed };
+                return Added { blamed, ..Added::default() };
             };
             // Verified ones first: a lasting liar costs one search, not one per partial.
             let mut entries: Vec<_> = members.values().collect();
             entries.sort_by_key(|entry| !entry.verified);
-            let quorum = entries.into_iter().take(chain_key.threshold()).map(|entry| &entry.signature);
-            if let Some(signature) = chain_key.recover(&root, quorum) {
-                return Added { certificate: Some(Certificate { height, root, signature }), blamed };
+            let quorum: Vec<_> =
+                entries.into_iter().take(chain_key.threshold()).map(|entry| &entry.signature).collect();
+            if let Some(signature) = chain_key.recover(&root, quorum.iter().copied()) {
+                let signers = quorum.iter().map(|signature| signature.index.get()).collect();
+                return Added { certificate: Some(Certificate { height, root, signature }), signers, blamed };
             }
             let wrong: Vec<u32> = members
                 .iter_mut()

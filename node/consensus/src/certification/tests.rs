@@ -69,7 +69,7 @@ fn a_wrong_partial_is_found_its_sender_blamed_and_the_certificate_made_without_i
     // A valid point, but another member's signature.
     collector.add(subnet.forged(3, 1, 1, ROOT));
     let added = collector.add(subnet.partial(2, 1, ROOT));
-    assert_eq!(added, Added { certificate: None, blamed: vec![1] });
+    assert_eq!(added, Added { blamed: vec![1], ..Added::default() });
     assert_eq!(collector.add(subnet.forged(3, 1, 1, ROOT)), Added::default(), "blamed once, refused afterwards");
     let added = collector.add(subnet.partial(3, 1, ROOT));
     assert!(accepted_by_the_internet_computer(&subnet.members[0], &added.certificate.expect("three honest members")));
@@ -80,7 +80,7 @@ fn bytes_that_are_no_signature_blame_their_sender_at_once() {
     let subnet = Subnet::new(4);
     let mut collector = subnet.collector();
     let broken = Partial { value: [0xff; 48], ..subnet.partial(2, 1, ROOT) };
-    assert_eq!(collector.add(broken), Added { certificate: None, blamed: vec![2] });
+    assert_eq!(collector.add(broken), Added { blamed: vec![2], ..Added::default() });
 }
 
 #[test]

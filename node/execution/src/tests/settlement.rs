@@ -4,10 +4,11 @@ use super::network::{CREDIT, Network, block, genesis, user};
 use crate::{Block, execute};
 use mains_ledger::{Account, Resource};
 use mains_state::{
-    State,
+    Genesis, GenesisNode, State,
     epochs::{Seen, Settled, WINDOW_BLOCKS},
 };
-use mains_types::{NodeId, UnixNanos, ids::canister_id};
+use mains_types::{NodeId, Principal, UnixNanos, ids::canister_id};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A second between blocks, and 64 blocks a window: the test network's epoch of 120 s ends with the second one.
 const EPOCH_BLOCKS: u64 = 2 * WINDOW_BLOCKS;
@@ -25,7 +26,7 @@ fn epoch(network: &mut Network, change: impl Fn(&[NodeId], u64, &mut Block)) -> 
         let calls = if number == 0 { vec![network.call(1, canister_id(5), "run", b"")] } else { vec![] };
         let state = network.state.take().unwrap();
         let members = members(&state);
-        let all: std::collections::BTreeSet<_> = members.iter().copied().collect();
+        let all: BTreeSet<_> = members.iter().copied().collect();
         let mut next = Block {
             proposer: members[number as usize % members.len()],
             failed: Vec::new(),
@@ -106,7 +107,7 @@ fn one_member_alone_can_neither_raise_its_pay_nor_lower_anothers() {
     let lies = epoch(&mut network(), |members, number, block| {
         let (liar, absent) = (members[0], members[3]);
         if number % 4 == 0 {
-            let seen: std::collections::BTreeSet<_> = [liar, absent].into();
+            let seen: BTreeSet<_> = [liar, absent].into();
             block.seen = Seen { voted: seen.clone(), certified: seen };
         } else {
             block.seen.voted.remove(&absent);
@@ -116,6 +117,77 @@ fn one_member_alone_can_neither_raise_its_pay_nor_lower_anothers() {
     for (node, earned) in &lies.nodes {
         let expected = if earned.operator == user(3) { 0 } else { honest.nodes[node].amount };
         assert_eq!(earned.amount, expected, "{}", earned.operator);
+    }
+}
+
+/// A roll of dice by seed.
+fn roll(seed: &mut u64, below: u64) -> u64 {
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    *seed % below
+}
+
+/// Pay by operator after an epoch of so many members, `down` of whom are down. Liars, so many that with these as many are
+/// faulty as may be, say in their blocks what `lie` makes of the truth.
+fn pay_with_liars(
+    members: u8,
+    down: u8,
+    mut lie: impl FnMut(NodeId, &[NodeId], &mut Seen),
+) -> BTreeMap<Principal, u128> {
+    let mut network = Network::new(&[""]);
+    let nodes = (0..members).map(|key| GenesisNode { public_key: [key; 32], operator: user(key) }).collect();
+    network.state = Some(State::genesis(&Genesis { nodes, ..genesis() }));
+    network.install(5, "", 10 * CREDIT);
+    let operators = network.state().subnet.operators.clone();
+    let place: Vec<NodeId> =
+        (0..members).map(|key| *operators.iter().find(|(_, operator)| **operator == user(key)).unwrap().0).collect();
+    let (up, absent) = place.split_at(usize::from(members - down));
+    let liars = &up[..usize::from((members - 1) / 3 - down)];
+    for number in 0..EPOCH_BLOCKS {
+        let calls = if number == 0 { vec![network.call(1, canister_id(5), "run", b"")] } else { vec![] };
+        let state = network.state.take().unwrap();
+        let leader = up[number as usize % up.len()];
+        let truth: BTreeSet<_> = up.iter().copied().collect();
+        let mut seen = Seen { voted: truth.clone(), certified: truth };
+        if liars.contains(&leader) {
+            lie(leader, &place, &mut seen);
+        }
+        let failed = if leader == up[0] { absent.iter().map(|node| (*node, 1)).collect() } else { vec![] };
+        let next = Block { proposer: leader, failed, seen, ..block(&state, UnixNanos::SECOND, calls) };
+        network.state = Some(execute(&network.host, state, &next).state);
+    }
+    let settled = network.state().epochs.settled().next_back().unwrap().clone();
+    settled.nodes.values().map(|earned| (earned.operator, earned.amount)).collect()
+}
+
+#[test]
+fn as_many_liars_as_can_be_faulty_change_nobodys_pay() {
+    for (members, down) in [(4, 0), (4, 1), (7, 0), (7, 1), (13, 0), (13, 2)] {
+        let honest = pay_with_liars(members, down, |_, _, _| ());
+        for member in 0..members {
+            let (pay, is_down) = (honest[&user(member)], member >= members - down);
+            assert!(if is_down { pay == 0 } else { pay > 0 && pay == honest[&user(0)] }, "{member} of {members}");
+        }
+        // Itself always, neighbours never.
+        let selfish = pay_with_liars(members, down, |leader, _, seen| {
+            *seen = Seen { voted: [leader].into(), certified: [leader].into() };
+        });
+        assert_eq!(selfish, honest, "{members} members, {down} down");
+        // Everybody, whoever is down too.
+        let generous = pay_with_liars(members, down, |_, all, seen| {
+            let all: BTreeSet<_> = all.iter().copied().collect();
+            *seen = Seen { voted: all.clone(), certified: all };
+        });
+        assert_eq!(generous, honest, "{members} members, {down} down");
+        for seed in 1..=5_u64 {
+            let mut dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let random = pay_with_liars(members, down, |_, all, seen| {
+                seen.voted = all.iter().copied().filter(|_| roll(&mut dice, 2) == 0).collect();
+                seen.certified = all.iter().copied().filter(|_| roll(&mut dice, 2) == 0).collect();
+            });
+            assert_eq!(random, honest, "{members} members, {down} down, seed {seed}");
+        }
     }
 }
 

@@ -9,11 +9,20 @@ fn nodes(count: u8) -> Vec<NodeId> {
     (0..count).map(node).collect()
 }
 
+/// Who operates all of them.
+fn operator() -> Principal {
+    Principal::self_authenticating([99; 32])
+}
+
+fn members(count: u8) -> Vec<(NodeId, Option<Principal>)> {
+    nodes(count).into_iter().map(|node| (node, Some(operator()))).collect()
+}
+
 /// A window in which members lead in turn and each says to have seen what `sees` tells.
 fn window(epochs: &mut Epochs, count: u8, sees: impl Fn(u8) -> Seen) {
     for block in 0..WINDOW_BLOCKS {
         let leader = (block % u64::from(count)) as u8;
-        let ended = epochs.count_block(nodes(count), node(leader), &[], &sees(leader));
+        let ended = epochs.count_block(members(count), node(leader), &[], &sees(leader));
         assert_eq!(ended, block + 1 == WINDOW_BLOCKS);
     }
 }
@@ -52,6 +61,37 @@ fn nobody_is_a_witness_for_itself() {
 }
 
 #[test]
+fn a_witness_counts_for_those_whom_it_saw_in_half_of_its_blocks() {
+    for (times, voted) in [(8, 1), (7, 0)] {
+        let mut epochs = Epochs::begin(UnixNanos(5));
+        // Each of four leads sixteen times and sees member 3 the first so many times.
+        for block in 0..WINDOW_BLOCKS {
+            let sees = if block / 4 < times { seen(&[3]) } else { seen(&[]) };
+            epochs.count_block(members(4), node((block % 4) as u8), &[], &sees);
+        }
+        assert_eq!(epochs.work()[&node(3)].voted, voted, "{times} of 16");
+    }
+}
+
+#[test]
+fn who_left_is_paid_for_whole_windows_and_who_stands_by_for_none() {
+    let mut epochs = Epochs::begin(UnixNanos(5));
+    window(&mut epochs, 4, |_| seen(&[0, 1, 2, 3]));
+    // Member 3 has left after that, its last block came later; 1 has no operator any more.
+    let left: Vec<_> = nodes(3).into_iter().map(|id| (id, (id != node(1)).then(operator))).collect();
+    for block in 0..WINDOW_BLOCKS {
+        let leader = if block == 0 { 3 } else { (block % 3) as u8 };
+        epochs.count_block(left.clone(), node(leader), &[], &seen(&[0, 1, 2, 3, 4]));
+    }
+    let weights: BTreeMap<_, _> = epochs.work().keys().copied().zip(epochs.weights()).collect();
+    let expected = |operator, weight, weight_max| OperatorWeight { operator, weight, weight_max };
+    assert_eq!(weights[&node(0)], expected(operator(), 40_000, 40_000));
+    assert_eq!(weights[&node(1)], expected(node(1), 0, 40_000));
+    assert_eq!(weights[&node(3)], expected(operator(), 20_000, 20_000));
+    assert_eq!(weights.len(), 4, "a name in a block makes nobody a member");
+}
+
+#[test]
 fn faulty_members_cannot_hide_an_honest_ones_work() {
     let mut epochs = Epochs::begin(UnixNanos(5));
     // Four of thirteen are silent about everybody.
@@ -73,12 +113,13 @@ fn lost_views_cost_nothing_up_to_a_tenth_and_then_linearly_up_to_four_fifths() {
 fn weights_name_operators_and_a_closed_epoch_is_kept_with_its_pay() {
     let mut epochs = Epochs::begin(UnixNanos(5));
     window(&mut epochs, 4, |_| seen(&[0, 1, 2, 3]));
-    let operator = Principal::self_authenticating([99; 32]);
-    let weights = epochs.weights(|id| (*id != node(3)).then_some(operator));
+    let weights = epochs.weights();
     assert_eq!(weights.len(), 4);
-    assert!(weights.iter().all(|weight| weight.weight_max == 20_000));
-    assert_eq!(weights.iter().filter(|weight| weight.operator == operator && weight.weight == 20_000).count(), 3);
-    assert_eq!(weights.iter().find(|weight| weight.operator == node(3)).unwrap().weight, 0);
+    assert!(
+        weights
+            .iter()
+            .all(|weight| (weight.operator, weight.weight, weight.weight_max) == (operator(), 20_000, 20_000))
+    );
 
     let before = epochs.digest();
     let pay = weights.iter().map(|weight| (weight.operator, Cycles(u128::from(weight.weight)))).collect();

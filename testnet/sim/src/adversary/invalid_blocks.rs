@@ -1,11 +1,11 @@
 //! Proposes blocks that no honest member may accept, and votes for them: a time before the parent's, a call that nobody
-//! signed, one that expired, one twice, a certificate that is none.
+//! signed, one that expired, one twice, a certificate that is none, claims about members that there are not.
 
 use super::{Letter, Liar, Tools, votes};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use commonware_codec::{DecodeExt as _, Encode as _, Read as _, Write as _, varint::UInt};
 use commonware_consensus::types::Height;
-use mains_consensus::{Block, Certificate, Control, Digest, block::Context, channels};
+use mains_consensus::{Block, Certificate, Control, Digest, Seen, block::Context, channels};
 use rand::RngExt as _;
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ impl Liar for InvalidBlocks {
 fn alter(tools: &mut Tools, block: &Block) -> Option<Altered> {
     let mut altered = Altered::of(block);
     let calls = tools.calls.lock().expect("no holder panics").clone();
-    match tools.rng.random_range(0..7) {
+    match tools.rng.random_range(0..8) {
         0 => altered.time = 1,
         // Nobody signed these bytes.
         1 => {
@@ -56,6 +56,10 @@ fn alter(tools: &mut Tools, block: &Block) -> Option<Altered> {
                 Certificate { height: mains_types::Height(height), root: tools.rng.random(), signature: [0x80; 48] };
             altered.certified = height;
             altered.control = Control::new(Some(certificate));
+        }
+        7 => {
+            let beyond = 1 << (tools.others.len() + 1);
+            altered.control = altered.control.with_seen(Seen { voted: beyond, certified: 0 });
         }
         _ => altered.randomness = tools.rng.random(),
     }
