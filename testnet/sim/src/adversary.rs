@@ -28,7 +28,7 @@ use std::{
 
 /// How a member misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names of the files")]
+#[allow(missing_docs, reason = "the names of the files, and one more of invalid blocks")]
 pub enum Behaviour {
     DoubleVotes,
     Equivocation,
@@ -41,11 +41,12 @@ pub enum Behaviour {
     Replays,
     Garbage,
     Slow,
+    FalseClaims,
 }
 
 impl Behaviour {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::DoubleVotes,
         Self::Equivocation,
         Self::InvalidBlocks,
@@ -57,6 +58,7 @@ impl Behaviour {
         Self::Replays,
         Self::Garbage,
         Self::Slow,
+        Self::FalseClaims,
     ];
 
     /// A liar that does this.
@@ -73,6 +75,7 @@ impl Behaviour {
             Self::Replays => Box::new(replays::Replays::default()),
             Self::Garbage => Box::new(garbage::Garbage),
             Self::Slow => Box::new(slow::Slow),
+            Self::FalseClaims => Box::new(invalid_blocks::InvalidBlocks::with_false_claims()),
         }
     }
 }

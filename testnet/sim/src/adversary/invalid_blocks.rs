@@ -9,9 +9,28 @@ use mains_consensus::{Block, Certificate, Control, Digest, Seen, block::Context,
 use rand::RngExt as _;
 use std::collections::BTreeMap;
 
-#[derive(Default)]
 pub(super) struct InvalidBlocks {
+    alter: fn(&mut Tools, &Block) -> Option<Altered>,
     replaced: BTreeMap<Digest, Digest>,
+}
+
+impl Default for InvalidBlocks {
+    fn default() -> Self {
+        Self { alter, replaced: BTreeMap::new() }
+    }
+}
+
+impl InvalidBlocks {
+    /// Blocks that are valid but say that their proposer saw itself and nobody else.
+    pub(super) fn with_false_claims() -> Self {
+        let alter = |tools: &mut Tools, block: &Block| {
+            let mut altered = Altered::of(block);
+            let own = 1 << tools.place;
+            altered.control = altered.control.with_seen(Seen { voted: own, certified: own });
+            Some(altered)
+        };
+        Self { alter, replaced: BTreeMap::new() }
+    }
 }
 
 impl Liar for InvalidBlocks {
@@ -19,7 +38,7 @@ impl Liar for InvalidBlocks {
         if letter.channel == channels::BLOCKS {
             let block = Block::decode(letter.bytes.clone()).ok()?;
             // Where nothing can be bent, the block goes out as it is, with its vote.
-            let bad = alter(tools, &block).and_then(|altered| altered.block()).unwrap_or_else(|| block.clone());
+            let bad = (self.alter)(tools, &block).and_then(|altered| altered.block()).unwrap_or_else(|| block.clone());
             self.replaced.insert(block.digest(), bad.digest());
             let shown = letter.with(bad.encode());
             let vote = votes::for_block(tools, &bad, &shown);
