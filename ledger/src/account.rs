@@ -215,6 +215,10 @@ pub struct CanisterAccount {
     pub period: u64,
     /// The tariff under which it changed last.
     pub tariff_version: u32,
+    /// Cycles charged before that period began.
+    pub charged_before: u128,
+    /// Cycles that are usual for a whole period, see [`crate::alerts`].
+    pub charged_usually: u128,
     /// Hash chain over its readings at the ends of past periods, see [`crate::readings`]; zeroes while there are none.
     pub chain: Digest32,
 }

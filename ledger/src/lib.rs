@@ -5,6 +5,7 @@
 //! reading times price, exactly. Never reads a clock, a socket or a disk; knows no Wasm. Spec: `specs/ledger.md`.
 
 pub mod account;
+pub mod alerts;
 pub mod error;
 pub mod journal;
 pub mod ledger;
@@ -16,6 +17,7 @@ pub mod tariff;
 mod testing;
 
 pub use account::{Account, CanisterAccount, Member, Meter, Resource};
+pub use alerts::{Alert, Health};
 pub use error::LedgerError;
 pub use journal::{Entry, TransferId};
 pub use ledger::Ledger;

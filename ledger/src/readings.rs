@@ -35,9 +35,22 @@ pub fn verify(readings: &[CanisterAccount], account: &CanisterAccount) -> usize 
 impl CanisterAccount {
     /// Its canonical bytes, as certified under `/mains/account/<canister>`: LEB128 numbers, one after another: height and
     /// time (nanoseconds) of its last change, period, tariff version, balance, received, sent, in calls, then for each
-    /// resource in the order of [`crate::Resource::ALL`] reading, charged and carry, then the 32 bytes of the chain.
+    /// resource in the order of [`crate::Resource::ALL`] reading, charged and carry, then what was charged before the period and
+    /// what is usual in one, then the 32 bytes of the chain.
     pub fn encode(&self) -> Vec<u8> {
-        let Self { balance, received, sent, in_calls, meters, changed, period, tariff_version, chain } = self;
+        let Self {
+            balance,
+            received,
+            sent,
+            in_calls,
+            meters,
+            changed,
+            period,
+            tariff_version,
+            charged_before,
+            charged_usually,
+            chain,
+        } = self;
         let mut bytes = Vec::with_capacity(160);
         let numbers = [
             u128::from(changed.height.get()),
@@ -53,6 +66,7 @@ impl CanisterAccount {
         for Meter { reading, charged, carry } in meters {
             [*reading, *charged, u128::from(*carry)].into_iter().for_each(|number| leb128(&mut bytes, number));
         }
+        [*charged_before, *charged_usually].into_iter().for_each(|number| leb128(&mut bytes, number));
         bytes.extend_from_slice(chain);
         bytes
     }
@@ -75,12 +89,14 @@ impl CanisterAccount {
             let carry = |bytes| u64::try_from(number(bytes)?).ok();
             *meter = Meter { reading: number(bytes)?, charged: number(bytes)?, carry: carry(bytes)? };
         }
+        (account.charged_before, account.charged_usually) = (number(bytes)?, number(bytes)?);
         account.chain = (*bytes).try_into().ok()?;
         Some(account)
     }
 }
 
-fn leb128(bytes: &mut Vec<u8>, mut number: u128) {
+/// Appends a number: seven bits a byte, least first.
+pub fn leb128(bytes: &mut Vec<u8>, mut number: u128) {
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
         number >>= 7;
@@ -89,7 +105,7 @@ fn leb128(bytes: &mut Vec<u8>, mut number: u128) {
 }
 
 /// The number at the front of `bytes`, in the only form that [`leb128`] writes.
-fn number(bytes: &mut &[u8]) -> Option<u128> {
+pub fn number(bytes: &mut &[u8]) -> Option<u128> {
     let mut number = 0u128;
     for (place, byte) in bytes.iter().enumerate() {
         let (part, shift) = (u128::from(byte & 0x7f), 7 * place as u32);

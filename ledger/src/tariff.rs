@@ -3,8 +3,11 @@
 //! The numbers are the Internet Computer's for a subnet of 13 nodes, so canisters and tools meet the prices they were
 //! written for; a subnet of `n` nodes does `n` times the work of one and asks `n/13` of them.
 
+mod amendment;
 #[cfg(test)]
 mod tests;
+
+pub use amendment::*;
 
 use crate::{account::Resource, error::LedgerError};
 use mains_types::{Cycles, Height};

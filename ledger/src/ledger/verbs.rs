@@ -128,6 +128,12 @@ impl Ledger {
         self.charge(canister, resource, affordable).map_or((0, Cycles::ZERO), |cost| (affordable, cost))
     }
 
+    /// What charging `quantity` costs a canister now, the fractions that its meter carries included; [`Cycles::MAX`] if it
+    /// cannot be metered.
+    pub fn cost_now(&self, canister: &CanisterId, resource: Resource, quantity: u128) -> Cycles {
+        self.quote(canister, resource, quantity).map_or(Cycles::MAX, |(_, cost)| Cycles(cost))
+    }
+
     /// Meters `quantity` and charges what was set aside for it. Returns what that cost: at most
     /// [`Tariff::cost`] of the quantity, also over several charges of one reservation.
     ///
@@ -298,6 +304,7 @@ impl Ledger {
         if account.period != period {
             let reading = account.clone();
             account.chain = crate::readings::append(&reading);
+            (account.charged_before, account.charged_usually) = account.burn_at(period);
             account.period = period;
             self.entries.push_back(Entry::Reading { canister: *canister, account: Box::new(reading) });
         }

@@ -44,8 +44,14 @@ impl Budget {
         Self { payer: *payer, left }
     }
 
-    /// Charges a quantity that was set aside; returns its cost.
+    /// Charges a quantity that was set aside; returns its cost. If a tariff that came into force meanwhile asks more than
+    /// that, the balance pays too, as far as it can.
     pub(crate) fn charge(&mut self, state: &mut State, resource: Resource, quantity: u128) -> Cycles {
+        if state.ledger.cost_now(&self.payer, resource, quantity) > self.left {
+            let left = std::mem::take(&mut self.left);
+            state.ledger.release(&Account::Canister(self.payer), left);
+            return state.ledger.charge_affordable(&self.payer, resource, quantity).1;
+        }
         let cost = state.ledger.charge_reserved(&self.payer, resource, quantity);
         self.left = self.left.checked_sub(cost).expect("what is charged was set aside");
         cost

@@ -32,4 +32,10 @@ fn settle(state: &mut State, block: &Block) {
         income = %settled.settlement.income,
         "settled"
     );
+    let (epoch, from) = (settled.epoch, block.height.next());
+    if let Some(tariff) = state.proposals.end_epoch(epoch, state.ledger.tariff(), from) {
+        let version = tariff.version;
+        state.ledger.adopt_tariff(tariff, from).expect("an amended tariff follows the one in force");
+        tracing::info!(version, %from, "a new tariff");
+    }
 }

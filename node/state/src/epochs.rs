@@ -6,6 +6,7 @@
 //! seen it. So the greatest number of faulty members can neither make up a neighbour's work nor hide it.
 //! Spec: `specs/ledger.md`.
 
+mod encoding;
 #[cfg(test)]
 mod tests;
 

@@ -25,6 +25,7 @@ use crate::{
     message::{Hashed, SystemMessage},
     metrics::Metrics,
     preparing::Preparing,
+    proposals::Proposals,
     tokens::Tokens,
 };
 use imbl::{OrdMap, OrdSet, Vector};
@@ -104,6 +105,8 @@ pub struct State {
     pub metrics: Metrics,
     /// What members do for the subnet, and what they were paid.
     pub epochs: Epochs,
+    /// Changes of the tariff that are proposed or announced.
+    pub proposals: Proposals,
     /// The next turn number.
     next_turn: u64,
     /// Calls to built-in canisters that wait, oldest first.
@@ -197,6 +200,7 @@ impl State {
             tokens: Tokens::default(),
             metrics: Metrics::default(),
             epochs: Epochs::begin(genesis.time),
+            proposals: Proposals::default(),
             next_turn: 0,
             system_queue: Vector::new(),
             system_queue_bytes: 0,

@@ -129,6 +129,11 @@ fn weights_name_operators_and_a_closed_epoch_is_kept_with_its_pay() {
     assert_eq!(settled.nodes[&node(0)].amount, 20_000);
     assert_eq!((epochs.number(), epochs.began(), epochs.work().len()), (2, UnixNanos(70), 0));
     assert_ne!(epochs.digest(), before);
+    let encoded = settled.encode();
+    assert_eq!(Settled::decode(&encoded).as_ref(), Some(&settled));
+    for cut in 0..encoded.len() {
+        assert_eq!(Settled::decode(&encoded[..cut]), None, "cut at {cut}");
+    }
     let bytes = postcard::to_stdvec(&epochs).unwrap();
     let again: Epochs = postcard::from_bytes(&bytes).unwrap();
     assert_eq!((again.digest(), again.settled().next()), (epochs.digest(), Some(&settled)));

@@ -69,9 +69,26 @@ impl State {
         put(&mut self.tree, &[b"mains", b"state", b"scheduler"], scheduler.to_vec());
         put(&mut self.tree, &[b"mains", b"state", b"metrics"], self.metrics.digest().to_vec());
         put(&mut self.tree, &[b"mains", b"state", b"epochs"], self.epochs.digest().to_vec());
+        put(&mut self.tree, &[b"mains", b"state", b"proposals"], self.proposals.digest().to_vec());
         self.tree.insert_tree(&[&b"mains"[..], b"state", b"tokens"], self.tokens.tree().clone());
         self.certify_metrics();
+        self.certify_settlements();
         self.certify_built_in();
+    }
+
+    /// The settlements that are kept. Those that are there already never change.
+    fn certify_settlements(&mut self) {
+        let path = |epoch: u64| [b"mains".to_vec(), b"settlement".to_vec(), epoch.to_be_bytes().to_vec()];
+        for settled in self.epochs.settled().rev() {
+            if self.tree.leaf(&path(settled.epoch)).is_some() {
+                break;
+            }
+            self.tree.insert(&path(settled.epoch), settled.encode());
+        }
+        let oldest = self.epochs.settled().next().map_or(0, |settled| settled.epoch);
+        if let Some(forgotten) = oldest.checked_sub(1) {
+            self.tree.remove(&path(forgotten));
+        }
     }
 
     fn certify_canister(&mut self, id: &CanisterId) {

@@ -322,3 +322,22 @@ fn a_log_keeps_the_latest_lines_within_its_limit() {
     canister.append_log(UnixNanos(2), std::iter::repeat_n(Vec::new(), 3_000));
     assert_eq!(canister.log.len(), limits::LOG_RECORDS_MAX);
 }
+
+#[test]
+fn the_newest_settlements_are_certified_whole_and_older_ones_are_forgotten() {
+    let mut state = State::genesis(&genesis());
+    let leaf = |state: &State, epoch: u64| {
+        let path = [b"mains".to_vec(), b"settlement".to_vec(), epoch.to_be_bytes().to_vec()];
+        state.tree().leaf(&path).map(<[u8]>::to_vec)
+    };
+    let kept = crate::epochs::SETTLEMENTS_MAX as u64;
+    for epoch in 1..=kept + 2 {
+        let settled = state.epochs.close(Height(epoch), UnixNanos(epoch), Default::default()).clone();
+        assert_eq!(leaf(&state, epoch), None);
+        let root = state.seal(Height(epoch), UnixNanos(2_000 + epoch), [7; 32]);
+        assert_eq!(leaf(&state, epoch), Some(settled.encode()));
+        assert_eq!(leaf(&state, epoch - epoch.min(kept)), None);
+        assert_eq!(State::decode(&state.encode()).unwrap().root(), root, "epoch {epoch}");
+    }
+    assert!(leaf(&state, 2).is_none() && leaf(&state, 3).is_some());
+}
