@@ -7,10 +7,11 @@ use crate::{
     execute::Call,
     induction, management, rejects, run,
     system_api::{Inputs, Mode, SystemApi},
+    system_canisters::utility,
     traps,
 };
 use mains_state::State;
-use mains_types::{Principal, Reject, limits};
+use mains_types::{Principal, Reject, ids::utility_id, limits};
 
 /// Whether a call would reach its method on this state: the canister exists, runs, is not frozen, has the method, and its
 /// `canister_inspect_message` accepts.
@@ -20,6 +21,9 @@ use mains_types::{Principal, Reject, limits};
 pub fn inspect(engine: &dyn Engine, state: &State, call: &Call) -> Result<(), Reject> {
     if call.canister_id == Principal::management_canister() {
         return management::inspect(state, &call.sender, &call.method, &call.argument);
+    }
+    if call.canister_id == utility_id() {
+        return utility::inspect(state, &call.sender);
     }
     if is_built_in(state, &call.canister_id) {
         return Ok(());

@@ -38,3 +38,4 @@ pub use inspect::inspect;
 pub use pace::{HEARTBEAT_NANOS, due_at};
 pub use query::{QueryCall, query};
 pub use statement::statement;
+pub use system_canisters::utility::health;

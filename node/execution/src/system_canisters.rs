@@ -1,5 +1,5 @@
 //! The canisters that are built in at the ids they have on the Internet Computer, so that its tools find them: the cycles
-//! ledger, the cycles minting canister's surface, and on test networks the ICP ledger's.
+//! ledger, the cycles minting canister's surface, and on test networks the ICP ledger's; and the utility, which is Mains' own.
 //!
 //! They have no code and no memory of their own: balances are member accounts of the ledger, the rest is in
 //! [`mains_state::Tokens`]. Spec: `specs/interface.md`, "System canisters".
@@ -14,6 +14,7 @@ mod minting;
 mod tests;
 mod transactions;
 mod transfers;
+pub(crate) mod utility;
 
 use crate::{
     calls::{Outcome, SystemCall},
@@ -35,6 +36,7 @@ pub(crate) fn call(call: &mut SystemCall<'_>) -> Outcome {
     let answer = match BuiltIn::find(&call.state.subnet, &call.callee) {
         Some(BuiltIn::CyclesLedger) => cycles_ledger::call(call),
         Some(BuiltIn::CyclesMinting) => minting::call(call),
+        Some(BuiltIn::Utility) => utility::call(call),
         Some(BuiltIn::IcpLedger) => icp_ledger::call(call),
         None => None,
     };
@@ -63,6 +65,7 @@ pub(crate) fn query(
         Some(built_in) if method == INTERFACE_METHOD => Some(Ok(codec::encode(&built_in.interface()))),
         Some(BuiltIn::CyclesLedger) => cycles_ledger::query(state, certificate, method, argument),
         Some(BuiltIn::CyclesMinting) => minting::query(state, method, argument),
+        Some(BuiltIn::Utility) => utility::query(state, method, argument),
         Some(BuiltIn::IcpLedger) => icp_ledger::query(state, method, argument),
         None => None,
     };

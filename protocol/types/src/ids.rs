@@ -42,6 +42,11 @@ pub fn cycles_minting_id() -> CanisterId {
     canister_id(4)
 }
 
+/// The utility (tariff, settlements, alerts): `nsrxe-iiaaa-aaaaa-aacaa-cai`. Mains' own; the Internet Computer has nothing at this id.
+pub fn utility_id() -> CanisterId {
+    canister_id(0x80)
+}
+
 /// The cycles ledger: `um5iw-rqaaa-aaaaq-qaaba-cai`.
 pub fn cycles_ledger_id() -> CanisterId {
     canister_id(0x0210_0002)
@@ -72,6 +77,7 @@ mod tests {
         assert_eq!(icp_ledger_id().to_text(), "ryjl3-tyaaa-aaaaa-aaaba-cai");
         assert_eq!(cycles_minting_id().to_text(), "rkp4c-7iaaa-aaaaa-aaaca-cai");
         assert_eq!(cycles_ledger_id().to_text(), "um5iw-rqaaa-aaaaq-qaaba-cai");
+        assert_eq!(utility_id().to_text(), "nsrxe-iiaaa-aaaaa-aacaa-cai");
     }
 
     #[test]

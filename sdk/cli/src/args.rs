@@ -76,6 +76,12 @@ pub(crate) enum Command {
         /// The canister's name or id.
         name: String,
     },
+    /// Show what the network asks for what canisters use, and what it will ask.
+    Tariff {
+        /// A Wasm module: what a canister of it costs.
+        #[arg(long, value_name = "MODULE")]
+        estimate: Option<PathBuf>,
+    },
     /// Check a proof saved by `mains call --save-proof`, offline.
     Verify(VerifyArguments),
     /// Run a node.
@@ -332,6 +338,12 @@ pub(crate) enum NodeCommand {
         /// The node's directory.
         #[arg(long)]
         dir: PathBuf,
+    },
+    /// Show what operators earned in past epochs, and for which work.
+    Earnings {
+        /// Only this node's, or this operator's.
+        #[arg(value_name = "NODE|OPERATOR")]
+        of: Option<candid::Principal>,
     },
 }
 

@@ -4,16 +4,18 @@ mod bill;
 mod call;
 mod canister;
 mod deploy;
+mod earnings;
 mod identity;
 mod module;
 pub(crate) mod node;
+mod tariff;
 mod testnet;
 mod verify;
 
 pub(crate) use testnet::interrupted;
 
 use crate::{
-    args::{Command, Shared},
+    args::{Command, NodeCommand, Shared},
     context::Context,
     demo,
 };
@@ -32,6 +34,8 @@ pub(crate) async fn run(shared: Shared, command: Command) -> Result<()> {
         Command::Query(arguments) => call::query(&context?, arguments).await,
         Command::Canister(command) => canister::run(&context?, command).await,
         Command::Module(command) => module::run(&context?, command),
+        Command::Tariff { estimate } => tariff::run(&context?, estimate.as_deref()).await,
+        Command::Node(NodeCommand::Earnings { of }) => earnings::run(&context?, of).await,
         Command::Bill { name } => bill::run(&context?, &name).await,
         // Works without a home: it reads one file and asks nobody.
         Command::Verify(arguments) => verify::run(arguments),

@@ -356,7 +356,7 @@ impl Client {
         ClientError::Unreachable { url: self.url.to_string(), reason: reason.to_string() }
     }
 
-    fn unexpected(&self, reason: impl ToString) -> ClientError {
+    pub(crate) fn unexpected(&self, reason: impl ToString) -> ClientError {
         ClientError::Unexpected { url: self.url.to_string(), reason: reason.to_string() }
     }
 }

@@ -13,6 +13,7 @@ pub mod management;
 pub mod outcome;
 pub mod proof;
 pub mod report;
+pub mod utility;
 
 pub use certificate::{Certificate, CertificateError};
 pub use client::Client;

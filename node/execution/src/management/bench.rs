@@ -124,6 +124,17 @@ impl Bench {
         method: &str,
         argument: &A,
     ) -> Outcome {
+        self.call_encoded(sender, callee, method, &codec(argument))
+    }
+
+    /// The same with an argument that is encoded already.
+    pub(crate) fn call_encoded(
+        &mut self,
+        sender: Principal,
+        callee: CanisterId,
+        method: &str,
+        argument: &[u8],
+    ) -> Outcome {
         self.requests += 1;
         let request_id = RequestId([self.requests; 32]);
         let entry = IngressEntry {
@@ -135,14 +146,8 @@ impl Bench {
             due: None,
         };
         self.state.insert_ingress(request_id, entry);
-        self.run(
-            sender,
-            CallOrigin::Ingress { request_id, sender, info: None },
-            callee,
-            method,
-            &codec(argument),
-            Cycles::ZERO,
-        )
+        let origin = CallOrigin::Ingress { request_id, sender, info: None };
+        self.run(sender, origin, callee, method, argument, Cycles::ZERO)
     }
 
     /// A canister's call with cycles; what is not accepted comes back.
@@ -154,9 +159,21 @@ impl Bench {
         method: &str,
         argument: &A,
     ) -> Outcome {
+        self.call_from_encoded(sender, cycles, callee, method, &codec(argument))
+    }
+
+    /// The same with an argument that is encoded already.
+    pub(crate) fn call_from_encoded(
+        &mut self,
+        sender: CanisterId,
+        cycles: u128,
+        callee: CanisterId,
+        method: &str,
+        argument: &[u8],
+    ) -> Outcome {
         self.state.ledger.reserve(&sender, Cycles(cycles)).unwrap();
         let origin = CallOrigin::Canister { sender, callback: 0, deadline: None };
-        self.run(sender, origin, callee, method, &codec(argument), Cycles(cycles))
+        self.run(sender, origin, callee, method, argument, Cycles(cycles))
     }
 
     pub(crate) fn query<A: CandidType>(

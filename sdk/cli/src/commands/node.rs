@@ -36,6 +36,7 @@ pub(crate) async fn run(command: NodeCommand, output: Output, quiet: bool) -> Re
         NodeCommand::Up(arguments) => up(&arguments),
         NodeCommand::Status { dir } => status(&dir, output).await,
         NodeCommand::Doctor { dir } => doctor(&dir, output).await,
+        NodeCommand::Earnings { .. } => unreachable!("asks a network, not a node: see `commands::run`"),
     }
 }
 
