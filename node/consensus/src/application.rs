@@ -79,7 +79,7 @@ where
     ) -> Option<Digested<Block>> {
         let parent = ancestry.next().await?.inner().clone();
         let pending = pending(parent.clone(), ancestry, self.executed.load(Ordering::Relaxed)).await;
-        let mut proposal = self.payloads.build(&parent, &pending).await;
+        let mut proposal = self.payloads.build(&parent, &pending).await?;
         while !ingress_fits(&proposal.ingress) {
             tracing::error!(
                 count = proposal.ingress.len(),

@@ -51,6 +51,8 @@ pub struct Seen {
 pub struct Control {
     certificate: Option<Certificate>,
     seen: Seen,
+    /// The newest version of the protocol that the proposer's binary knows.
+    newest_version: u32,
     reserved: Bytes,
 }
 
@@ -219,7 +221,8 @@ fn randomness(parent: &Block, control: &Control) -> Digest32 {
 
 impl Control {
     /// Bytes of the greatest control part.
-    const BYTES_MAX: usize = 1 + VARINT64_BYTES_MAX + 32 + 48 + Seen::BYTES + VARINT32_BYTES_MAX + RESERVED_BYTES_MAX;
+    const BYTES_MAX: usize =
+        1 + VARINT64_BYTES_MAX + 32 + 48 + Seen::BYTES + 2 * VARINT32_BYTES_MAX + RESERVED_BYTES_MAX;
 
     /// With the newest certificate the proposer holds, unless the chain has it already.
     pub fn new(certificate: Option<Certificate>) -> Self {
@@ -229,6 +232,16 @@ impl Control {
     /// The same, with what the proposer saw of the members.
     pub fn with_seen(self, seen: Seen) -> Self {
         Self { seen, ..self }
+    }
+
+    /// The same of a proposer whose binary knows versions of the protocol up to this one.
+    pub fn knowing(self, newest_version: u32) -> Self {
+        Self { newest_version, ..self }
+    }
+
+    /// The newest version of the protocol that the proposer's binary knows.
+    pub fn newest_version(&self) -> u32 {
+        self.newest_version
     }
 
     /// The newest certificate the proposer held.
@@ -394,13 +407,17 @@ impl Write for Control {
         self.certificate.write(buffer);
         self.seen.voted.write(buffer);
         self.seen.certified.write(buffer);
+        UInt(self.newest_version).write(buffer);
         self.reserved.write(buffer);
     }
 }
 
 impl EncodeSize for Control {
     fn encode_size(&self) -> usize {
-        self.certificate.encode_size() + Seen::BYTES + self.reserved.encode_size()
+        self.certificate.encode_size()
+            + Seen::BYTES
+            + UInt(self.newest_version).encode_size()
+            + self.reserved.encode_size()
     }
 }
 
@@ -410,6 +427,7 @@ impl Read for Control {
         Ok(Self {
             certificate: Option::<Certificate>::read(buffer)?,
             seen: Seen { voted: u128::read(buffer)?, certified: u128::read(buffer)? },
+            newest_version: UInt::read(buffer)?.into(),
             reserved: Bytes::read_cfg(buffer, &RangeCfg::from(..=RESERVED_BYTES_MAX))?,
         })
     }

@@ -19,9 +19,9 @@ pub trait Payloads: Clone + Send + Sync + 'static {
     /// parent included (at most [`crate::application::ANCESTORS_MAX`]): their ingress must not be proposed again.
     ///
     /// May wait for work, at most a heartbeat, and must then answer, with an empty proposal if there is nothing: a
-    /// leader that says nothing costs everybody a view. Cancel-safe: a proposal may never be used, so nothing may
-    /// leave a pool here.
-    fn build(&mut self, parent: &Block, pending: &[Block]) -> impl Future<Output = Proposal> + Send;
+    /// leader that says nothing costs everybody a view. `None` if this replica could not vote for the block itself, which
+    /// gives the view up. Cancel-safe: a proposal may never be used, so nothing may leave a pool here.
+    fn build(&mut self, parent: &Block, pending: &[Block]) -> impl Future<Output = Option<Proposal>> + Send;
 
     /// Whether the content of `block` is valid on `parent`. Looks only at what all replicas see alike (signatures,
     /// expiry against `block.time()`, the certificate in `control`), never at this replica's clock, pool or state.

@@ -2,7 +2,7 @@
 
 use crate::{calls::Random, charges, engine::Engine, induction, scheduler, settlement, system_calls, timers};
 use mains_ledger::{Entry, Moment};
-use mains_state::{CallerInfo, State, epochs::Seen};
+use mains_state::{Announcement, CallerInfo, State, epochs::Seen};
 use mains_types::{CanisterId, Digest32, Height, NodeId, Principal, RequestId, UnixNanos};
 
 /// A finalized block.
@@ -24,6 +24,8 @@ pub struct Block {
     pub randomness: Digest32,
     /// What the proposer says to have seen of the other members lately.
     pub seen: Seen,
+    /// The newest version of the protocol that the proposer's binary knows.
+    pub newest_version: u32,
     /// Clients' calls in their order.
     pub calls: Vec<Call>,
 }
@@ -79,9 +81,10 @@ pub(crate) struct Round<'a> {
 ///
 /// # Panics
 /// If the ledger does not add up afterwards or the block does not follow the state: a replica must not sign that.
-pub fn execute(engine: &dyn Engine, state: State, block: &Block) -> Executed {
+pub fn execute(engine: &dyn Engine, mut state: State, block: &Block) -> Executed {
     assert_eq!(block.height, state.height.next(), "blocks are executed in order");
     assert!(block.time > state.time, "block times grow");
+    state.protocol.enter(block.height);
     let name = blake3::hash(&[state.root(), block.digest].concat());
     let mut round = Round {
         engine,
@@ -110,6 +113,7 @@ pub fn execute(engine: &dyn Engine, state: State, block: &Block) -> Executed {
     let mut state = round.state;
     state.metrics.count_block(block.time, block.proposer, &block.failed);
     settlement::count_block(&mut state, block);
+    count_version(&mut state, block);
     state.metrics.messages += round.messages as u64;
     let instructions = round.instructions.saturating_add(round.system_instructions);
     state.metrics.instructions = state.metrics.instructions.saturating_add(instructions);
@@ -126,4 +130,14 @@ pub fn execute(engine: &dyn Engine, state: State, block: &Block) -> Executed {
         "executed"
     );
     Executed { state, root, journal }
+}
+
+/// Counts which version of the protocol the proposer knows: once enough members know a newer one, the switch to it is fixed.
+fn count_version(state: &mut State, block: &Block) {
+    let subnet = state.subnet.clone();
+    let Block { proposer, newest_version: newest, height, time, .. } = *block;
+    if state.protocol.count(subnet.nodes.keys().copied(), Announcement { proposer, newest, height, time }) {
+        let switch = state.protocol.switch().expect("it was fixed");
+        tracing::info!(version = switch.version, at = %switch.height, "the switch to another version of the protocol is fixed");
+    }
 }

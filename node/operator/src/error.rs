@@ -92,6 +92,9 @@ pub enum OperatorError {
         /// The network's name.
         network: String,
     },
+    /// The binary does not have the rules that the data need.
+    #[error("{0}")]
+    Outdated(String),
     /// The data directory refuses.
     #[error(transparent)]
     Store(#[from] mains_store::StoreError),

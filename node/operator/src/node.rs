@@ -15,8 +15,9 @@ use mains_crypto::NodeKey;
 use mains_engine::WasmtimeEngine;
 use mains_network::{ByteQuota, Network, NetworkError};
 use mains_replica::{CHECKPOINT_INTERVAL, Continuity, PeerStatus, ReplicaHandle, Surroundings, Waiting};
-use mains_state::Genesis;
+use mains_state::{Genesis, SwitchRules, VersionMark as _};
 use mains_store::{DataDir, FileCheckpoints, History};
+use mains_types::Versions;
 use std::{path::Path, sync::Arc};
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
@@ -26,6 +27,10 @@ const RUNTIME_THREADS: usize = 2;
 
 /// Exit code after a second signal.
 const EXIT_TWICE: i32 = 130;
+
+/// Exit code of a node that goes no further because its binary does not have the rules of the next height: starting it again
+/// does not help, another release does.
+const EXIT_OUTDATED: i32 = 78;
 
 /// What was read and checked before anything starts.
 struct Prepared {
@@ -72,6 +77,10 @@ fn prepare(dir: NodeDir, config: NodeConfig) -> Result<Prepared, OperatorError> 
         return Err(OperatorError::NotAMember { node: key.node_id().to_text(), network: genesis.network });
     }
     let data = DataDir::open(dir.root(), &genesis_digest, &key.public())?;
+    let version = data.protocol().read().map_err(|error| OperatorError::Outdated(error.to_string()))?;
+    Versions::OURS
+        .check(version)
+        .map_err(|why| OperatorError::Outdated(format!("{}: {why}", data.data().display())))?;
     let api = std::net::TcpListener::bind(config.api).map_err(|source| OperatorError::Listen {
         address: config.api.to_string(),
         config: "node.toml (api)",
@@ -158,6 +167,9 @@ async fn start_replica(
             engine: Arc::new(engine),
             checkpoints: Arc::new(FileCheckpoints::open(node.data.checkpoints())?),
             checkpoint_interval: CHECKPOINT_INTERVAL,
+            versions: Versions::OURS,
+            switch_rules: SwitchRules::of(CHECKPOINT_INTERVAL),
+            version_mark: Arc::new(node.data.protocol()),
             observer: Arc::new(observer),
             waiting: Waiting::Async,
             query_threads: node.config.query_threads,
@@ -176,8 +188,12 @@ async fn start_replica(
     });
     let mut watchers = JoinSet::new();
     for task in running.tasks {
+        let handle = running.handle.clone();
         watchers.spawn(async move {
             let _ = task.await;
+            if handle.halted().is_some() {
+                std::process::exit(EXIT_OUTDATED);
+            }
             panic!("a part of the replica ended");
         });
     }

@@ -25,8 +25,8 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// Heights between two checkpoints: a restart replays at most this many.
-pub const CHECKPOINT_INTERVAL: u64 = 1_000;
+/// The next block needs other rules than this binary has: it stops, and [`Inner::halted`] says why.
+struct Halted;
 
 /// An executed height on its way to the certifier.
 pub(crate) struct Sealed {
@@ -111,15 +111,23 @@ impl<C: Chain> Executor<C> {
     }
 
     /// Replays what was delivered before a restart, then executes what consensus delivers and goes on from states that were
-    /// fetched. Ends with `deliveries`.
-    pub(crate) async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>, mut installs: mpsc::Receiver<Install>) {
+    /// fetched. Ends with `deliveries`, and before a block whose rules this binary does not have.
+    pub(crate) async fn run(mut self, deliveries: mpsc::Receiver<Delivery>, installs: mpsc::Receiver<Install>) {
+        let _ = self.serve(deliveries, installs).await;
+    }
+
+    async fn serve(
+        &mut self,
+        mut deliveries: mpsc::Receiver<Delivery>,
+        mut installs: mpsc::Receiver<Install>,
+    ) -> Result<(), Halted> {
         // Whatever was certified here before was finalized here before: nothing older is served again.
         if let Some(tip) = self.chain.tip().await.filter(|_| !planted::is(Defect::StaleStateServed)) {
             self.inner.served.fetch_max(tip.get(), Ordering::Relaxed);
         }
         if let Some(processed) = self.chain.processed().await {
             let from = self.height();
-            self.catch_up(processed, &mut installs).await;
+            self.catch_up(processed, &mut installs).await?;
             if from < processed {
                 tracing::info!(%from, to = %processed, "replayed the chain after a restart");
             }
@@ -129,20 +137,20 @@ impl<C: Chain> Executor<C> {
                 // Biased: the simulator must replay the same choice.
                 biased;
                 Some(install) = installs.recv() => {
-                    self.install(install).await;
+                    self.install(install).await?;
                     continue;
                 }
                 delivery = deliveries.recv() => match delivery {
                     Some(delivery) => delivery,
-                    None => return,
+                    None => return Ok(()),
                 },
             };
             let height = block.height();
             if height > self.height() {
-                self.catch_up(Height(height.get() - 1), &mut installs).await;
+                self.catch_up(Height(height.get() - 1), &mut installs).await?;
             }
             if height > self.height() || planted::is(Defect::BlockExecutedTwice) {
-                self.execute(block).await;
+                self.execute(block).await?;
             }
             ack.acknowledge();
         }
@@ -153,24 +161,26 @@ impl<C: Chain> Executor<C> {
     }
 
     /// Executes the blocks up to a height. What is not in the archive any more comes as a state from the others.
-    async fn catch_up(&mut self, to: Height, installs: &mut mpsc::Receiver<Install>) {
+    async fn catch_up(&mut self, to: Height, installs: &mut mpsc::Receiver<Install>) -> Result<(), Halted> {
         while self.height() < to {
             let next = self.height().next();
             let Some(block) = self.chain.block(next).await else {
                 tracing::warn!(block = %next, "neither the block nor a newer checkpoint is here: waits for a state from others");
                 self.inner.needs_state.store(true, Ordering::Relaxed);
                 // Ends only when the replica stops.
-                let Some(install) = installs.recv().await else { return };
-                self.install(install).await;
+                let Some(install) = installs.recv().await else { return Ok(()) };
+                self.install(install).await?;
                 continue;
             };
-            self.execute(block).await;
+            self.execute(block).await?;
         }
+        Ok(())
     }
 
     /// Goes on from a state that was fetched, unless this replica is beyond it.
-    async fn install(&mut self, Install { state, blocks, floor }: Install) {
+    async fn install(&mut self, Install { state, blocks, floor }: Install) -> Result<(), Halted> {
         if state.height > self.height() {
+            self.enter(&state, state.height)?;
             self.inner.executed.store(state.height.get(), Ordering::Relaxed);
             self.inner.finalized.fetch_max(state.height.get(), Ordering::Relaxed);
             *self.inner.latest.lock().expect("no holder panics") = Some(state.clone());
@@ -178,13 +188,30 @@ impl<C: Chain> Executor<C> {
         }
         for block in blocks {
             if block.height() == self.height().next() {
-                self.execute(block).await;
+                self.execute(block).await?;
             }
         }
         self.chain.set_floor(floor);
+        Ok(())
     }
 
-    async fn execute(&mut self, block: Block) {
+    /// Whether this binary has the rules of a height that follows on a state, or is that state's own. That a newer version
+    /// begins is noted down first: after that no older binary may use these data.
+    fn enter(&self, state: &State, height: Height) -> Result<(), Halted> {
+        let version = state.protocol.version_at(height);
+        if let Err(why) = self.inner.versions.check(version) {
+            self.inner.halt(format!("stops before height {height}: {why}"));
+            return Err(Halted);
+        }
+        if version > self.state.as_ref().map_or(0, State::version) {
+            tracing::info!(version, %height, "another protocol version begins");
+            self.inner.version_mark.raise(version).expect("the data directory can be written");
+        }
+        Ok(())
+    }
+
+    async fn execute(&mut self, block: Block) -> Result<(), Halted> {
+        self.enter(self.state.as_ref().expect("present between blocks"), block.height())?;
         let state = self.state.take().expect("present between blocks");
         let (inner, observer) = (self.inner.clone(), self.observer.clone());
         let control = block.control().clone();
@@ -223,6 +250,7 @@ impl<C: Chain> Executor<C> {
         self.state = Some(state.clone());
         // Ends only when the replica stops.
         let _ = self.certifier.send(Sealed { state, root, control }).await;
+        Ok(())
     }
 }
 
@@ -262,6 +290,7 @@ fn decode(inner: &Inner, subnet: &Subnet, block: &Block) -> mains_execution::Blo
         certified: block.certified(),
         seen: seen(&members, block),
         randomness: block.randomness(),
+        newest_version: block.control().newest_version(),
         calls,
     }
 }

@@ -9,8 +9,8 @@ use crate::{
 use mains_consensus::{Attendance, Block, Certificate, EvidenceBook, Seen};
 use mains_crypto::{NodeKey, RootOfTrust, VerifiedCall, VerifiedQuery, VerifiedReadState};
 use mains_execution::engine::Engine;
-use mains_state::{IngressStatus, State};
-use mains_types::{CanisterId, Height, NodeId, Principal, Reject, RequestId, SubnetId, UnixNanos, limits};
+use mains_state::{IngressStatus, State, VersionMark};
+use mains_types::{CanisterId, Height, NodeId, Principal, Reject, RequestId, SubnetId, UnixNanos, Versions, limits};
 use serde::Serialize;
 use std::{
     collections::HashSet,
@@ -62,6 +62,15 @@ pub struct EvidenceStatus {
     pub proof: String,
 }
 
+/// A change of the protocol's version.
+#[derive(Clone, Debug, Serialize)]
+pub struct SwitchStatus {
+    /// To which version.
+    pub version: u32,
+    /// The first height that is executed by it.
+    pub height: u64,
+}
+
 /// How a replica is doing.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
@@ -77,6 +86,12 @@ pub struct Status {
     pub executed_height: u64,
     /// Newest certified height.
     pub certified_height: u64,
+    /// The version of the protocol that the newest certified height was executed by.
+    pub protocol_version: u32,
+    /// The switch to a newer version that lies ahead.
+    pub protocol_switch: Option<SwitchStatus>,
+    /// The newest version that this node's binary knows.
+    pub protocol_newest: u32,
     /// Root of the newest certified state, in hex.
     pub state_root: String,
     /// Block time of the newest certified state, nanoseconds since 1970.
@@ -189,6 +204,12 @@ pub(crate) struct Inner {
     pub(crate) syncing: AtomicBool,
     /// Whether this replica cannot go on without a state from the others.
     pub(crate) needs_state: AtomicBool,
+    /// The versions of the protocol that this binary has.
+    pub(crate) versions: Versions,
+    /// Remembers which version the data were changed by.
+    pub(crate) version_mark: Arc<dyn VersionMark>,
+    /// Why this replica goes no further, in a sentence.
+    pub(crate) halted: OnceLock<String>,
     /// How far fetching a state is, in a sentence.
     pub(crate) catching_up: Mutex<Option<String>>,
     pub(crate) push: Push,
@@ -213,6 +234,12 @@ impl Inner {
         Seen { voted, certified: *self.signed.lock().expect("no holder panics") }
     }
 
+    /// This replica goes no further. Whoever says so ends; the process around the replica ends then, too.
+    pub(crate) fn halt(&self, why: String) {
+        tracing::error!("{why}");
+        let _ = self.halted.set(why);
+    }
+
     /// Remembers a newer certificate.
     pub(crate) fn certified(&self, certificate: Certificate) {
         *self.certificate.lock().expect("no holder panics") = Some(certificate);
@@ -229,6 +256,12 @@ impl Inner {
     pub(crate) fn latest_executed(&self, height: Height) -> Option<State> {
         let latest = self.latest.lock().expect("no holder panics");
         latest.as_ref().filter(|state| state.height == height).cloned()
+    }
+
+    /// The version of the protocol that the next height is executed by; 0 before anything is executed here.
+    pub(crate) fn next_version(&self) -> u32 {
+        let latest = self.latest.lock().expect("no holder panics");
+        latest.as_ref().map_or(0, |state| state.protocol.version_at(state.height.next()))
     }
 
     /// The calls that are in these blocks already.
@@ -297,6 +330,12 @@ impl ReplicaHandle {
             finalized_height: finalized_height.max(certified_height),
             executed_height: self.0.executed.load(Ordering::Relaxed),
             certified_height,
+            protocol_version: view.as_ref().map_or(0, |view| view.state.version()),
+            protocol_switch: view
+                .as_ref()
+                .and_then(|view| view.state.protocol.switch())
+                .map(|switch| SwitchStatus { version: switch.version, height: switch.height.get() }),
+            protocol_newest: self.0.versions.newest,
             state_root: view.as_ref().map(|view| hex::encode(view.root)).unwrap_or_default(),
             time_nanos: view.as_ref().map_or(0, |view| view.time().get()),
             members_count: self.0.identity.members.len(),
@@ -309,6 +348,11 @@ impl ReplicaHandle {
             healthy: reason.is_none(),
             reason,
         }
+    }
+
+    /// Why this replica goes no further, if so: its binary does not have the rules of the next height.
+    pub fn halted(&self) -> Option<String> {
+        self.0.halted.get().cloned()
     }
 
     fn evidence(&self) -> Vec<EvidenceStatus> {
@@ -429,6 +473,9 @@ impl ReplicaHandle {
     }
 
     fn unhealthy(&self, view: Option<&View>) -> Option<String> {
+        if let Some(why) = self.halted() {
+            return Some(why);
+        }
         if let Some(progress) = self.0.catching_up.lock().expect("no holder panics").clone() {
             return Some(progress);
         }

@@ -17,11 +17,12 @@ pub mod sync;
 pub mod threads;
 pub mod view;
 
-pub use executor::{BlockSummary, CHECKPOINT_INTERVAL, NoObserver, Observer};
+pub use executor::{BlockSummary, NoObserver, Observer};
 pub use handle::{
     Effective, EvidenceStatus, Identity, PeerStatus, QueryReply, ReadStateError, ReplicaHandle, Status, SubmitError,
-    Surroundings,
+    Surroundings, SwitchStatus,
 };
+pub use mains_state::checkpoint::CHECKPOINT_INTERVAL;
 pub use pool::{CALLS_MAX as POOL_CALLS_MAX, Pool};
 pub use start::{Config, Network, Running, StartError, resume, start};
 pub use sync::Continuity;

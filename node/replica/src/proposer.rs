@@ -8,7 +8,7 @@ use bytes::Bytes;
 use commonware_runtime::Clock;
 use mains_consensus::{Block, ChainKey, Control, Delivery, Payloads, Proposal, Verdict};
 use mains_types::{
-    RequestId, UnixNanos, limits,
+    Height, RequestId, UnixNanos, limits,
     planted::{self, Defect},
 };
 use mains_wire::{Content, Envelope};
@@ -128,13 +128,27 @@ impl<E: Clock> Proposer<E> {
         Ok((id, 0))
     }
 
+    /// Why it cannot be said by which rules a height is executed, or not by this binary.
+    fn unknown_rules(&self, height: Height) -> Option<String> {
+        let latest = self.inner.latest.lock().expect("no holder panics");
+        let Some(state) = latest.as_ref() else { return Some("nothing is executed here yet".into()) };
+        if height.get() > state.height.get().saturating_add(state.protocol.notice()) {
+            return Some(format!("only height {} is executed here", state.height));
+        }
+        self.inner.versions.check(state.protocol.version_at(height)).err()
+    }
+
     fn certified_height(&self) -> u64 {
         self.inner.newest_certificate().map_or(0, |certificate| certificate.height.get())
     }
 }
 
 impl<E: Clock> Payloads for Proposer<E> {
-    async fn build(&mut self, parent: &Block, pending: &[Block]) -> Proposal {
+    async fn build(&mut self, parent: &Block, pending: &[Block]) -> Option<Proposal> {
+        if let Some(reason) = self.unknown_rules(parent.height().next()) {
+            tracing::debug!(parent = %parent.height(), %reason, "proposes nothing");
+            return None;
+        }
         let taken = self.inner.taken(pending);
         self.work(parent, &taken).await;
         let time = self.now().max(UnixNanos(parent.time().get() + 1));
@@ -149,10 +163,15 @@ impl<E: Clock> Payloads for Proposer<E> {
         } else {
             self.inner.pool.select(&taken, time)
         };
-        Proposal { time, control: Control::new(certificate).with_seen(self.inner.seen()), ingress }
+        let control =
+            Control::new(certificate).with_seen(self.inner.seen()).knowing(self.inner.versions.newest);
+        Some(Proposal { time, control, ingress })
     }
 
     async fn validate(&mut self, block: &Block, _: &Block) -> Verdict {
+        if let Some(reason) = self.unknown_rules(block.height()) {
+            return Verdict::NotYet(reason);
+        }
         let known = self.inner.newest_certificate();
         if !control_is_valid(block.control(), known.as_ref(), &self.chain_key) {
             return Verdict::Invalid("its certificate does not verify".into());
@@ -191,7 +210,7 @@ impl<E: Clock> Payloads for Proposer<E> {
         self.inner.clocks.heard(block.proposer().as_slice(), block.time(), self.now());
     }
 
-    fn finalized(&mut self, height: mains_types::Height) {
+    fn finalized(&mut self, height: Height) {
         self.inner.finalized.fetch_max(height.get(), Ordering::Relaxed);
     }
 }

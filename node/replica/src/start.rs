@@ -19,8 +19,8 @@ use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage};
 use mains_consensus::{Block, ChainKey, Floor, Gate, Mailbox};
 use mains_crypto::{NodeKey, RootOfTrust};
 use mains_execution::engine::Engine;
-use mains_state::{CheckpointStore, Genesis, State, StorageFailure, checkpoint};
-use mains_types::{Digest32, Height, UnixNanos};
+use mains_state::{CheckpointStore, Genesis, State, StorageFailure, SwitchRules, VersionMark, checkpoint};
+use mains_types::{Digest32, Height, UnixNanos, Versions};
 use rand_core::CryptoRng;
 use std::{
     sync::{
@@ -52,6 +52,12 @@ pub struct Config {
     pub checkpoints: Arc<dyn CheckpointStore>,
     /// Heights between two checkpoints, the same for all members: [`crate::CHECKPOINT_INTERVAL`].
     pub checkpoint_interval: u64,
+    /// The versions of the protocol that this binary has: [`Versions::OURS`]; a simulation knows one more.
+    pub versions: Versions,
+    /// How the subnet changes its version, the same for all members.
+    pub switch_rules: SwitchRules,
+    /// Remembers which version the data were changed by.
+    pub version_mark: Arc<dyn VersionMark>,
     /// Hears of executed blocks.
     pub observer: Arc<dyn Observer>,
     /// How tasks wait for threads.
@@ -91,6 +97,9 @@ pub enum StartError {
     /// Nobody knows whether there are checkpoints.
     #[error("the checkpoints cannot be read: {0}")]
     Checkpoints(StorageFailure),
+    /// The data belong to rules that this binary does not have.
+    #[error("these data: {0}")]
+    Version(String),
 }
 
 impl Chain for Mailbox {
@@ -158,7 +167,10 @@ where
     )
     .map_err(|error| StartError::ChainKey(error.to_string()))?;
     let chain_key = Arc::new(chain_key);
-    let state = first_state(genesis, &*config.checkpoints)?;
+    let used = config.version_mark.read().map_err(StartError::Checkpoints)?;
+    config.versions.check(used.max(config.versions.oldest)).map_err(StartError::Version)?;
+    let state = first_state(genesis, config.switch_rules, &*config.checkpoints)?;
+    config.versions.check(state.version()).map_err(StartError::Version)?;
 
     let mut channels = network.channels.into_iter();
     let mut next = || channels.next().expect("one pair per channel");
@@ -190,6 +202,9 @@ where
         progress: Notify::new(),
         syncing: AtomicBool::new(false),
         needs_state: AtomicBool::new(false),
+        versions: config.versions,
+        version_mark: config.version_mark,
+        halted: OnceLock::new(),
         catching_up: Mutex::new(None),
         push: Box::new(move |raw| {
             if outgoing.try_send(raw).is_err() {
@@ -277,13 +292,13 @@ where
 }
 
 /// The newest checkpoint that can be restored, or the genesis state.
-fn first_state(genesis: &Genesis, checkpoints: &dyn CheckpointStore) -> Result<State, StartError> {
+fn first_state(genesis: &Genesis, rules: SwitchRules, checkpoints: &dyn CheckpointStore) -> Result<State, StartError> {
     let mut damaged = |height: Height, error| tracing::warn!(%height, %error, "set a damaged checkpoint aside");
     match checkpoint::newest(checkpoints, &mut damaged).map_err(StartError::Checkpoints)? {
         Some(state) => {
             tracing::info!(height = %state.height, "starts from a checkpoint");
             Ok(state)
         }
-        None => Ok(State::genesis(genesis)),
+        None => Ok(State::begin(genesis, rules)),
     }
 }

@@ -120,6 +120,9 @@ where
                         if let Some(message) = Message::decode(bytes.into()) {
                             self.received(from, message).await;
                         }
+                        if self.parts.inner.halted.get().is_some() {
+                            return;
+                        }
                     }
                     Err(_) => return,
                 },
@@ -163,6 +166,7 @@ where
                 });
                 if valid {
                     self.offers.insert(from, offer);
+                    self.heed_versions();
                     self.consider().await;
                 } else {
                     tracing::warn!(%from, "a member offers a checkpoint that the subnet did not sign");
@@ -180,6 +184,21 @@ where
         }
     }
 
+    /// Goes no further if the others are at rules that this binary does not have: it could not even read their states.
+    fn heed_versions(&mut self) {
+        let inner = &self.parts.inner;
+        let mut newer: Vec<u32> = self.offers.values().map(|offer| offer.version).collect();
+        newer.retain(|version| *version > inner.versions.newest);
+        newer.sort_unstable();
+        // One of f+1 tells the truth.
+        let faults = (inner.identity.members.len() - 1) / 3;
+        if let (Some(version), None) = (newer.get(faults), inner.halted.get())
+            && let Err(why) = inner.versions.check(*version)
+        {
+            inner.halt(format!("stops after height {}: the others went on, {why}", self.executed()));
+        }
+    }
+
     /// What this replica has.
     async fn offer(&self) -> Offer {
         let certified = |manifest: Manifest| {
@@ -190,6 +209,7 @@ where
         Offer {
             executed: self.executed(),
             view: self.parts.chain.newest_view().await,
+            version: self.parts.inner.next_version(),
             checkpoint: manifests.into_iter().find_map(certified),
         }
     }

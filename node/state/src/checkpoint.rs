@@ -7,6 +7,8 @@ use crate::{EncodingError, Manifest, Memo, ObjectSink, ObjectSource, State};
 use mains_types::{Digest32, Height};
 use std::collections::BTreeSet;
 
+/// Heights between two checkpoints on every network; a simulation takes fewer.
+pub const CHECKPOINT_INTERVAL: u64 = 1_000;
 /// Checkpoints that are kept: the newest, and one to fall back to.
 pub const CHECKPOINTS_KEPT: usize = 2;
 

@@ -20,12 +20,14 @@ pub use subnet::CANISTER_RANGES;
 
 use crate::{
     Callback, Canister, Genesis, IngressHistory, IngressStatus, NetworkKind, RequiredSignature, RunStatus, Stop,
+    checkpoint::CHECKPOINT_INTERVAL,
     epochs::Epochs,
     ingress::IngressEntry,
     message::{Hashed, SystemMessage},
     metrics::Metrics,
     preparing::Preparing,
     proposals::Proposals,
+    protocol::{Protocol, SwitchRules},
     tokens::Tokens,
 };
 use imbl::{OrdMap, OrdSet, Vector};
@@ -107,6 +109,8 @@ pub struct State {
     pub epochs: Epochs,
     /// Changes of the tariff that are proposed or announced.
     pub proposals: Proposals,
+    /// Which rules blocks are executed by.
+    pub protocol: Protocol,
     /// The next turn number.
     next_turn: u64,
     /// Calls to built-in canisters that wait, oldest first.
@@ -182,6 +186,11 @@ struct Dirty {
 impl State {
     /// The state before the first block. Its tree is sealed: it has a root.
     pub fn genesis(genesis: &Genesis) -> Self {
+        Self::begin(genesis, SwitchRules::of(CHECKPOINT_INTERVAL))
+    }
+
+    /// As [`State::genesis`], with other rules for changes of the protocol: for simulations.
+    pub fn begin(genesis: &Genesis, rules: SwitchRules) -> Self {
         let subnet = Subnet::from_genesis(genesis);
         let mut ledger = Ledger::genesis(genesis.tariff());
         for (owner, amount) in &genesis.accounts {
@@ -201,6 +210,7 @@ impl State {
             metrics: Metrics::default(),
             epochs: Epochs::begin(genesis.time),
             proposals: Proposals::default(),
+            protocol: Protocol::begin(rules),
             next_turn: 0,
             system_queue: Vector::new(),
             system_queue_bytes: 0,
@@ -223,6 +233,11 @@ impl State {
         state.plant();
         state.seal(Height::ZERO, genesis.time, [0; 32]);
         state
+    }
+
+    /// The version of the rules that the newest height was executed by; while a block executes, its own.
+    pub fn version(&self) -> u32 {
+        self.protocol.version()
     }
 
     /// The canister with this id.

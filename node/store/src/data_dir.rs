@@ -7,7 +7,8 @@
 mod tests;
 
 use crate::{error::StoreError, files::write_atomically};
-use mains_types::Digest32;
+use mains_state::{StorageFailure, VersionMark};
+use mains_types::{Digest32, version::FIRST_VERSION};
 use std::{
     fs::{self, DirBuilder, File, TryLockError},
     io::{ErrorKind, Read, Seek, Write},
@@ -20,6 +21,8 @@ pub const DATA_VERSION: u32 = 2;
 
 const LOCK: &str = "LOCK";
 const VERSION: &str = "VERSION";
+/// The newest version of the protocol that the data were changed by.
+const PROTOCOL: &str = "PROTOCOL";
 const GENESIS: &str = "genesis.digest";
 const NODE: &str = "node.public";
 /// Stands in `data/` while the votes there are all that the key has signed.
@@ -80,6 +83,11 @@ impl DataDir {
         VotesMarker(self.data().join(VOTES))
     }
 
+    /// Which version of the protocol the data were changed by.
+    pub fn protocol(&self) -> ProtocolFile {
+        ProtocolFile(self.data().join(PROTOCOL))
+    }
+
     /// Where everything lies that can be fetched again.
     pub fn data(&self) -> PathBuf {
         self.root.join("data")
@@ -128,6 +136,29 @@ impl VotesMarker {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::file("remove", &self.0)(error)),
             _ => Ok(()),
         }
+    }
+}
+
+/// Says by which version of the protocol a data directory was changed last; not there before the first switch.
+#[derive(Clone, Debug)]
+pub struct ProtocolFile(PathBuf);
+
+impl VersionMark for ProtocolFile {
+    fn read(&self) -> Result<u32, StorageFailure> {
+        let failed = |what: String| StorageFailure::Failed(format!("{}: {what}", self.0.display()));
+        match fs::read_to_string(&self.0) {
+            Ok(text) => text.trim().parse().map_err(|_| failed("no version of the protocol".into())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(FIRST_VERSION),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    fn raise(&self, version: u32) -> Result<(), StorageFailure> {
+        if self.read()? >= version {
+            return Ok(());
+        }
+        write_atomically(&self.0, &[version.to_string().as_bytes(), b"\n"])
+            .map_err(|error| StorageFailure::Failed(error.to_string()))
     }
 }
 

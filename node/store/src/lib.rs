@@ -11,6 +11,6 @@ mod files;
 mod history;
 
 pub use checkpoints::FileCheckpoints;
-pub use data_dir::{DATA_VERSION, DataDir, VotesMarker};
+pub use data_dir::{DATA_VERSION, DataDir, ProtocolFile, VotesMarker};
 pub use error::StoreError;
 pub use history::{BlockRecord, BlockRow, History, HistoryReader};

@@ -23,6 +23,15 @@ pub struct NodeReport {
     pub finalized_height: u64,
     /// Newest certified height.
     pub certified_height: u64,
+    /// The version of the protocol that the newest certified height was executed by.
+    #[serde(default)]
+    pub protocol_version: u32,
+    /// The switch to a newer version that lies ahead.
+    #[serde(default)]
+    pub protocol_switch: Option<SwitchReport>,
+    /// The newest version that this node's software knows.
+    #[serde(default)]
+    pub protocol_newest: u32,
     /// Newest certified state root, hex.
     pub state_root: String,
     /// Block time of the newest certified state, nanoseconds since 1970.
@@ -37,6 +46,29 @@ pub struct NodeReport {
     pub healthy: bool,
     /// Why not.
     pub reason: Option<String>,
+}
+
+/// A change of the protocol's version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwitchReport {
+    /// To which version.
+    pub version: u32,
+    /// The first height that is executed by it.
+    pub height: u64,
+}
+
+impl NodeReport {
+    /// The protocol's version and what lies ahead, in a line.
+    pub fn protocol(&self) -> String {
+        let ahead = match &self.protocol_switch {
+            Some(SwitchReport { version, height }) if *version > self.protocol_newest => format!(
+                ", version {version} from height {height} on: this node's software does not know it and stops there, install a newer release"
+            ),
+            Some(SwitchReport { version, height }) => format!(", version {version} from height {height} on"),
+            None => String::new(),
+        };
+        format!("version {}{ahead}; this node's software knows up to {}", self.protocol_version, self.protocol_newest)
+    }
 }
 
 /// A peer as a node sees it.

@@ -50,6 +50,7 @@ impl Subnet {
             proposer: user(0),
             failed: Vec::new(),
             seen: Default::default(),
+            newest_version: 1,
             certified: state.height,
             randomness: [height.get() as u8; 32],
             calls,

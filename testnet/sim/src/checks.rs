@@ -10,6 +10,7 @@
 //! | S7 | no honest member votes twice in a view, not even after a crash | `votes` |
 //! | S8 | what a healthy replica shows never goes back | `monotone` |
 //! | S10 | every queue keeps its bound and is empty in the end | `bounds` |
+//! | S11 | nobody executes, or votes for, a height by rules that its binary does not have | `versions` |
 //! | | honest members never blame or keep out each other, and never stop; evidence holds and names liars only | `blame` |
 //! | L | after everything healed: a common certified height, and every call answered | `liveness` |
 //!
@@ -24,6 +25,7 @@ pub mod liveness;
 pub mod money;
 pub mod monotone;
 pub mod replies;
+pub mod versions;
 pub mod votes;
 
 use crate::{log::Log, options::Options};
@@ -39,6 +41,8 @@ pub struct Findings {
     pub agreement: agreement::Agreement,
     /// Votes of honest members.
     pub votes: Arc<votes::Votes>,
+    /// Which binaries ran.
+    pub binaries: versions::Binaries,
     /// What clients saw of replicas.
     pub monotone: monotone::Monotone,
 }
@@ -51,6 +55,7 @@ impl Findings {
             log,
             agreement: agreement::Agreement::default(),
             votes: Arc::default(),
+            binaries: versions::Binaries::default(),
             monotone: monotone::Monotone::default(),
         })
     }
@@ -76,6 +81,7 @@ impl Findings {
     pub fn sealed(&self, member: usize, state: &State) {
         if self.options.is_honest(member) {
             bounds::check(state, &self.log);
+            self.binaries.sealed(member, state, &self.log);
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     log::{Log, Mark},
     options::{Crash, Moment, Options},
     subnet::Subnet,
+    upgrade::{self, NEW},
 };
 use commonware_runtime::{Clock as _, Handle, Spawner as _, Supervisor as _, deterministic::Context};
 use std::{
@@ -35,6 +36,15 @@ pub async fn play(context: &Context, options: &Options, subnet: &Arc<Subnet>, lo
             subnet.clog(from, to, true).await;
             context.sleep_until(began + window.to).await;
             subnet.clog(from, to, false).await;
+        }));
+    }
+    for (member, at) in options.upgrade.iter().flatten().enumerate().filter_map(|(member, at)| Some((member, (*at)?))) {
+        let (subnet, log, options) = (subnet.clone(), log.clone(), options.clone());
+        faults.push(spawn(context, move |context| async move {
+            context.sleep_until(began + at).await;
+            if let Err(broken) = upgrade::exchange(&subnet, member, NEW, &options, &log).await {
+                log.broken(|| broken);
+            }
         }));
     }
     for (number, crash) in options.crashes.iter().copied().enumerate() {

@@ -19,6 +19,7 @@ pub mod record;
 pub mod run;
 pub mod shrink;
 pub mod subnet;
+pub mod upgrade;
 pub mod wire;
 pub mod work;
 

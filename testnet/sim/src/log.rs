@@ -57,11 +57,14 @@ pub enum Mark {
     Resent,
     SingleMember,
     ThirteenMembers,
+    Switched,
+    OutdatedStopped,
+    DowngradeRefused,
 }
 
 impl Mark {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::Partition,
         Self::Clog,
         Self::Crash,
@@ -85,6 +88,9 @@ impl Mark {
         Self::Resent,
         Self::SingleMember,
         Self::ThirteenMembers,
+        Self::Switched,
+        Self::OutdatedStopped,
+        Self::DowngradeRefused,
     ];
 }
 

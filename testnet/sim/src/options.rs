@@ -83,11 +83,12 @@ pub enum Fault {
     Mixture,
     ManyClients,
     ManyMembers,
+    Upgrade,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Delay,
         Self::Loss,
         Self::Duplication,
@@ -103,6 +104,7 @@ impl Fault {
         Self::Mixture,
         Self::ManyClients,
         Self::ManyMembers,
+        Self::Upgrade,
     ];
 
     /// Its name on the command line.
@@ -140,6 +142,9 @@ pub struct Options {
     pub far_clock: Option<usize>,
     /// Members that lie, and how.
     pub byzantine: Vec<(usize, Behaviour)>,
+    /// When members are started with a binary that knows a newer version; `None` for one that stays behind until everything
+    /// heals.
+    pub upgrade: Option<Vec<Option<Duration>>>,
     /// Checkpoints are frequent and pools small.
     pub small: bool,
     /// What is called.
@@ -174,6 +179,7 @@ impl Options {
         let byzantine = if has(Fault::Byzantine, 0.4) { faulty.liars(rng(2)) } else { Vec::new() };
         let rotten = if has(Fault::RottenDisk, 0.2) { faulty.take() } else { None };
         let far_clock = if has(Fault::FarClock, 0.15) { faulty.take() } else { None };
+        let upgrade = has(Fault::Upgrade, 0.2).then(|| upgrades(members, &mut faulty, rng(12)));
         let loss = if has(Fault::TornWrites, 0.6) { [Loss::TornTail, Loss::Scattered] } else { [Loss::Everything; 2] };
         let mut crashes = if has(Fault::Crashes, 0.6) { crashes(members, loss, rng(3)) } else { Vec::new() };
         if let Some(member) = rotten {
@@ -194,6 +200,7 @@ impl Options {
             skews: if has(Fault::Skew, 0.5) { skews(members, rng(9)) } else { vec![Skew::default(); members] },
             far_clock,
             byzantine,
+            upgrade,
             small: has(Fault::SmallLimits, 0.5),
             workload: match seed % 40 {
                 20 => Workload::RustCounter,
@@ -311,6 +318,16 @@ fn crashes(members: usize, loss: [Loss; 2], mut rng: StdRng) -> Vec<Crash> {
         .collect()
 }
 
+/// A rolling upgrade: one after another, in no order; in half of them one that may fail stays behind.
+fn upgrades(members: usize, faulty: &mut Faulty, mut rng: StdRng) -> Vec<Option<Duration>> {
+    let mut at = || Some(Duration::from_millis(rng.random_range(0..4_000)));
+    let mut upgrades: Vec<_> = (0..members).map(|_| at()).collect();
+    if let Some(member) = faulty.take().filter(|_| rng.random_bool(0.5)) {
+        upgrades[member] = None;
+    }
+    upgrades
+}
+
 fn skews(members: usize, mut rng: StdRng) -> Vec<Skew> {
     let mut skew = || Skew { offset_ms: rng.random_range(-120..=120), drift_ppm: rng.random_range(-200..=200) };
     (0..members).map(|_| skew()).collect()
@@ -325,7 +342,7 @@ mod tests {
         let all: Vec<Options> = (0..200).map(Options::of).collect();
         assert_eq!(all, (0..200).map(Options::of).collect::<Vec<_>>());
         type Part = (&'static str, fn(&Options) -> bool);
-        let parts: [Part; 13] = [
+        let parts: [Part; 14] = [
             ("delay", |options| options.delay_ms > 1),
             ("loss", |options| options.loss_percent > 0),
             ("duplication", |options| options.duplicated_percent > 0),
@@ -336,6 +353,7 @@ mod tests {
             ("skew", |options| options.skews.iter().any(|skew| *skew != Skew::default())),
             ("far clock", |options| options.far_clock.is_some()),
             ("byzantine", |options| !options.byzantine.is_empty()),
+            ("upgrade", |options| options.upgrade.is_some()),
             ("small", |options| options.small),
             ("one member", |options| options.members == 1),
             ("many members", |options| options.members == 13),
@@ -352,6 +370,8 @@ mod tests {
             let mut faulty: Vec<usize> = options.byzantine.iter().map(|(member, _)| *member).collect();
             faulty.extend(options.rotten);
             faulty.extend(options.far_clock);
+            let behind = options.upgrade.iter().flatten().enumerate().filter(|(_, at)| at.is_none());
+            faulty.extend(behind.map(|(member, _)| member));
             let count = faulty.len();
             faulty.sort_unstable();
             faulty.dedup();

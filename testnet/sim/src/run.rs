@@ -8,7 +8,7 @@ use crate::{
     log::{Entry, Hearing, Log, Mark, Marks},
     options::Options,
     subnet::Subnet,
-    work,
+    upgrade, work,
 };
 use commonware_runtime::{Clock as _, Runner as _, Spawner as _, Supervisor as _, deterministic};
 use mains_engine::WasmtimeEngine;
@@ -169,6 +169,7 @@ async fn scene(
         .collect();
     faults::play(context, options, &subnet, log).await;
     subnet.heal().await;
+    upgrade::finish(options, &subnet, log).await?;
     for member in 0..subnet.members() {
         subnet.restart(member).await;
     }
@@ -184,6 +185,8 @@ async fn scene(
         }
     }
     let views = liveness::settle(context, &subnet, options, log).await?;
+    upgrade::go_back(context, options, &subnet, log).await?;
+    subnet.findings.binaries.check(&subnet.findings.agreement)?;
     blame::check(&subnet, options, log).await?;
     if let Some(broken) = log.first_broken() {
         return Err(broken);

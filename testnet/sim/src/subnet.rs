@@ -9,6 +9,7 @@ use crate::{
     log::{Log, Mark},
     options::{Options, Shape},
     record::Watcher,
+    upgrade::{MemoryMark, OLD, RULES},
     wire::{Tap, Wire},
 };
 use commonware_p2p::simulated::{self, Link, Oracle};
@@ -20,7 +21,7 @@ use mains_engine::WasmtimeEngine;
 use mains_replica::{Network as ReplicaNetwork, ReplicaHandle, Waiting};
 use mains_state::{Genesis, GenesisNode, NetworkKind, genesis::ChainKeyOrigin};
 use mains_types::{
-    Cycles, Digest32, Principal, UnixNanos,
+    Cycles, Digest32, Principal, UnixNanos, Versions,
     planted::{self, Defect},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -57,6 +58,8 @@ struct Node {
     consensus_key: PublicKey,
     checkpoints: Arc<MemoryCheckpoints>,
     disk: Disk,
+    versions: Mutex<Versions>,
+    version_mark: Arc<MemoryMark>,
     tap: Arc<Mutex<Tap>>,
     process: Arc<Mutex<Process>>,
 }
@@ -145,6 +148,7 @@ impl Subnet {
                     context: context.child("tap"),
                     member,
                     log: log.clone(),
+                    findings: findings.clone(),
                     votes: options.is_honest(member).then(|| findings.votes.clone()),
                     duplicated_percent: options.duplicated_percent,
                     rng: StdRng::from_seed(seed(3, member as u64)),
@@ -161,6 +165,8 @@ impl Subnet {
                     share,
                     checkpoints: Arc::default(),
                     disk,
+                    versions: Mutex::new(OLD),
+                    version_mark: Arc::default(),
                     tap: Arc::new(Mutex::new(tap)),
                     process: Arc::default(),
                 }
@@ -223,6 +229,18 @@ impl Subnet {
         &self.nodes[member].checkpoints
     }
 
+    /// What a member's binary knows.
+    pub fn versions(&self, member: usize) -> Versions {
+        *lock(&self.nodes[member].versions)
+    }
+
+    /// Gives a member that does not run another binary; says why the one before stopped by itself, if it did.
+    pub fn change_binary(&self, member: usize, versions: Versions) -> Option<String> {
+        self.log.note(|| format!("member {member} gets a binary that runs {versions}"));
+        *lock(&self.nodes[member].versions) = versions;
+        lock(&self.nodes[member].process).ended.take()
+    }
+
     /// How often a member was started.
     pub fn starts(&self, member: usize) -> u64 {
         lock(&self.nodes[member].process).starts
@@ -262,6 +280,7 @@ impl Subnet {
         lock(&node.tap).senders = senders;
         let network = ReplicaNetwork { channels, blocker: control, provider: self.oracle.manager() };
         let config = self.config(member);
+        self.findings.binaries.starts(member, config.versions);
         let name = self.context.child("replica").with_attribute("index", member);
         let (process, log) = (node.process.clone(), self.log.clone());
         let (began, skew, disk) = (self.began, self.options.skew(member), node.disk.clone());
@@ -271,12 +290,12 @@ impl Subnet {
             let host = Host::new(context, began, skew, disk);
             let ended = match mains_replica::start(host, config, network).await {
                 Ok(running) => {
-                    lock(&process).handle = Some(running.handle);
+                    lock(&process).handle = Some(running.handle.clone());
                     if torn > 0 {
                         log.mark(Mark::TornWriteRecovered);
                     }
                     let (ended, _, _) = futures::future::select_all(running.tasks).await;
-                    format!("one of its parts ended: {ended:?}")
+                    running.handle.halted().unwrap_or_else(|| format!("one of its parts ended: {ended:?}"))
                 }
                 Err(error) => error.to_string(),
             };
@@ -307,6 +326,9 @@ impl Subnet {
             partition: format!("replica-{member}"),
             checkpoint_interval,
             pool_calls,
+            versions: self.versions(member),
+            switch_rules: RULES,
+            version_mark: node.version_mark.clone(),
         }
     }
 

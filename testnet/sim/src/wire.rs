@@ -2,11 +2,12 @@
 
 use crate::{
     adversary::{Letter, Liar, Tools},
-    checks::votes::Votes,
+    checks::{Findings, votes::Votes},
     log::{Log, Mark},
 };
 use bytes::Bytes;
 use commonware_actor::{Feedback, Unreliable};
+use commonware_consensus::simplex::types::Vote;
 use commonware_p2p::{
     CheckedSender, LimitedSender, Recipients, Sender as _,
     simulated::{self, UnlimitedSender},
@@ -32,6 +33,8 @@ pub struct Tap {
     pub log: Arc<Log>,
     /// The votes of members that keep to the rules; `None` for one that does not.
     pub votes: Option<Arc<Votes>>,
+    /// What members did.
+    pub findings: Arc<Findings>,
     /// Messages that are sent twice, of 100.
     pub duplicated_percent: u32,
     /// What doubling is drawn from.
@@ -49,6 +52,9 @@ impl Tap {
             self.log.detail(|| format!("member {} votes: {}", self.member, crate::checks::votes::words(&vote)));
             if let Some(votes) = &self.votes {
                 votes.saw(self.member, &vote, &self.log);
+                if let Vote::Finalize(vote) = &vote {
+                    self.findings.binaries.votes(self.member, vote.proposal.payload.0);
+                }
             }
         }
         if let Some((liar, tools)) = &mut self.liar {

@@ -22,10 +22,10 @@ struct Scripted {
 }
 
 impl Payloads for Scripted {
-    async fn build(&mut self, parent: &Block, pending: &[Block]) -> Proposal {
+    async fn build(&mut self, parent: &Block, pending: &[Block]) -> Option<Proposal> {
         assert!(pending.first().is_none_or(|block| block == parent));
         *self.pending.lock().expect("one thread") = pending.iter().map(Block::height).collect();
-        self.proposal.lock().expect("one thread").clone()
+        Some(self.proposal.lock().expect("one thread").clone())
     }
     async fn validate(&mut self, _: &Block, _: &Block) -> Verdict {
         self.verdicts.lock().expect("one thread").pop().expect("asked too often")

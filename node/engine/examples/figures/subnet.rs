@@ -52,6 +52,7 @@ impl Subnet {
             calls,
             failed: Vec::new(),
             seen: Default::default(),
+            newest_version: 1,
         };
         let began = Instant::now();
         let executed = execute(&self.engine, state, &block);

@@ -200,6 +200,7 @@ pub(super) fn block(state: &State, calls: Vec<Call>) -> Block {
         proposer: Principal::self_authenticating([1]),
         failed: Vec::new(),
         seen: Default::default(),
+        newest_version: 1,
         certified: state.height,
         randomness: [0; 32],
         calls,

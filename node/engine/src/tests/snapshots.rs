@@ -77,6 +77,7 @@ impl Subnet {
             proposer: call.sender,
             failed: Vec::new(),
             seen: Default::default(),
+            newest_version: 1,
             certified: state.height,
             randomness: [self.requests; 32],
             calls: vec![call],

@@ -134,6 +134,7 @@ pub(super) fn block(state: &State, nanos: u64, calls: Vec<Call>) -> Block {
         failed: vec![(user(1), 2)],
         certified: state.height,
         seen: Default::default(),
+        newest_version: 1,
         randomness: *blake3::hash(&[7, height.get() as u8]).as_bytes(),
         calls,
     }

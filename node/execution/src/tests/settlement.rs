@@ -31,6 +31,7 @@ fn epoch(network: &mut Network, change: impl Fn(&[NodeId], u64, &mut Block)) -> 
             proposer: members[number as usize % members.len()],
             failed: Vec::new(),
             seen: Seen { voted: all.clone(), certified: all },
+            newest_version: 1,
             ..block(&state, UnixNanos::SECOND, calls)
         };
         change(&members, number, &mut next);

@@ -40,6 +40,8 @@ pub(super) struct Offer {
     pub(super) executed: Height,
     /// The newest view that it has seen a finalized block of.
     pub(super) view: u64,
+    /// The version of the protocol that its next height is executed by.
+    pub(super) version: u32,
     /// Its newest checkpoint that is certified.
     pub(super) checkpoint: Option<(Manifest, Certificate)>,
 }
@@ -64,6 +66,7 @@ impl Message {
                 bytes.put_u8(1);
                 bytes.put_u64(offer.executed.get());
                 bytes.put_u64(offer.view);
+                bytes.put_u32(offer.version);
                 if let Some((manifest, certificate)) = &offer.checkpoint {
                     put(&mut bytes, &manifest.encode());
                     certificate.write(&mut bytes);
@@ -96,6 +99,7 @@ impl Message {
             1 => Self::Offer(Offer {
                 executed: Height(bytes.try_get_u64().ok()?),
                 view: bytes.try_get_u64().ok()?,
+                version: bytes.try_get_u32().ok()?,
                 checkpoint: match bytes.is_empty() {
                     true => None,
                     false => {
@@ -158,7 +162,7 @@ mod tests {
     fn messages_survive_the_wire_and_torn_ones_are_dropped() {
         let messages = [
             Message::Ask,
-            Message::Offer(Offer { executed: Height(7), view: 9, checkpoint: None }),
+            Message::Offer(Offer { executed: Height(7), view: 9, version: 1, checkpoint: None }),
             Message::Get(vec![[1; 32], [2; 32]]),
             Message::Objects(vec![Bytes::from_static(b"one"), Bytes::new()]),
             Message::Lacks(vec![[3; 32]]),

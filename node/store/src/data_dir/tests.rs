@@ -138,3 +138,17 @@ fn an_emptied_directory_does_not_hold_all_votes_until_somebody_says_so() {
     dir.votes_marker().remove().unwrap();
     assert!(!dir.holds_all_votes().unwrap());
 }
+
+#[test]
+fn the_version_of_the_protocol_only_rises_and_survives() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = open(root.path()).unwrap();
+    assert_eq!(dir.protocol().read(), Ok(1), "before the first switch");
+    dir.protocol().raise(3).unwrap();
+    dir.protocol().raise(2).unwrap();
+    drop(dir);
+    let dir = open(root.path()).unwrap();
+    assert_eq!(dir.protocol().read(), Ok(3));
+    fs::write(dir.data().join("PROTOCOL"), "three").unwrap();
+    assert!(dir.protocol().read().is_err() && dir.protocol().raise(4).is_err(), "nobody knows what these data are");
+}

@@ -123,6 +123,7 @@ fn describe(status: &NodeStatus) -> Vec<String> {
                 terminal::group(report.certified_height)
             ),
         );
+        say("protocol", report.protocol());
         say("peers", format!("{connected} of {} connected", report.peers.len()));
         if let Some(skew) = report.clock_skew_ms {
             say("clock", format!("{} ms {} the others", skew.abs(), if skew < 0 { "behind" } else { "ahead of" }));

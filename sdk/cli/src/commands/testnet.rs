@@ -226,6 +226,10 @@ fn print(context: &Context, replicas: &[ReplicaStatus]) {
         ]
     });
     terminal::table(&std::iter::once(heading.map(String::from).to_vec()).chain(rows).collect::<Vec<_>>());
+    let reports = replicas.iter().filter_map(|replica| replica.report.as_ref());
+    if let Some(report) = reports.max_by_key(|report| report.certified_height) {
+        context.note(format_args!("protocol {}", report.protocol()));
+    }
     for reason in replicas.iter().filter_map(|replica| Some((replica.index, replica.report.as_ref()?.reason.as_ref()?)))
     {
         context.note(terminal::coloured(Colour::Grey, &format!("replica {}: {}", reason.0, reason.1)));

@@ -167,6 +167,7 @@ fn block(state: State, calls: Vec<Call>) -> State {
         certified: state.height,
         failed: Vec::new(),
         seen: Default::default(),
+        newest_version: 1,
         randomness: [9; 32],
         calls,
     };

@@ -37,6 +37,12 @@ impl Agreement {
         self.by_height.lock().expect("no holder panics").get(&height).map(|(_, root)| *root)
     }
 
+    /// All blocks by height.
+    pub fn blocks(&self) -> impl Iterator<Item = (Height, Digest32)> {
+        let by_height = self.by_height.lock().expect("no holder panics").clone();
+        by_height.into_iter().map(|(height, (block, _))| (height, block))
+    }
+
     /// Adds everything seen to a trace.
     pub fn trace(&self, trace: &mut Hasher) {
         for (height, (block, root)) in self.by_height.lock().expect("no holder panics").iter() {

@@ -1,7 +1,13 @@
 //! L: once links are sound and members are back, all of them certify a common height above everything executed before, and no
-//! call waits in a pool: one that arrived late is proposed by whoever has it, and forgotten with its block.
+//! call waits in a pool: one that arrived late is proposed by whoever has it, and forgotten with its block. If members got a newer
+//! binary, all of them have switched.
 
-use crate::{log::Log, options::Options, subnet::Subnet};
+use crate::{
+    log::Log,
+    options::Options,
+    subnet::Subnet,
+    upgrade::{NEW, OLD},
+};
 use commonware_runtime::{Clock as _, deterministic::Context};
 use mains_replica::View;
 use std::{fmt::Write as _, sync::Arc, time::Duration};
@@ -29,7 +35,9 @@ pub async fn settle(
         let replicas: Vec<_> = sound.iter().filter_map(|member| subnet.replica(*member)).collect();
         let views: Vec<Arc<View>> = replicas.iter().filter_map(|replica| replica.view()).collect();
         let nothing_waits = replicas.iter().all(|replica| replica.status().pool_count == 0);
-        if views.len() == sound.len() && views.iter().all(|view| view.height() > target) && nothing_waits {
+        let version = if options.upgrade.is_some() { NEW.newest } else { OLD.newest };
+        let is_there = |view: &Arc<View>| view.height() > target && view.state.version() == version;
+        if views.len() == sound.len() && views.iter().all(is_there) && nothing_waits {
             return Ok(views);
         }
         context.sleep(Duration::from_millis(100)).await;
@@ -55,7 +63,8 @@ pub async fn state_of(subnet: &Subnet, options: &Options) -> String {
                 let status = replica.status();
                 write!(
                     words,
-                    "\n  member {member}{kind}: finalized {}, executed {}, certified {}, {} calls wait, {}",
+                    "\n  member {member}{kind}: version {}, finalized {}, executed {}, certified {}, {} calls wait, {}",
+                    status.protocol_version,
                     status.finalized_height,
                     status.executed_height,
                     status.certified_height,
