@@ -99,8 +99,9 @@ impl Pool {
         calls.by_id.get(id).map(|waiting| waiting.call.clone())
     }
 
-    /// Calls to propose, oldest first: none of `taken`, none that expires by `time`, within the block's limits.
-    pub fn select(&self, taken: &HashSet<RequestId>, time: UnixNanos) -> Vec<Bytes> {
+    /// Calls to propose, oldest first: none of `taken`, none that expires by `time`, within the block's limits; no more than
+    /// `bytes_max` bytes, or one call.
+    pub fn select(&self, taken: &HashSet<RequestId>, time: UnixNanos, bytes_max: usize) -> Vec<Bytes> {
         let calls = self.lock();
         let mut chosen = Vec::new();
         let (mut bytes, mut signature_units) = (0, 0);
@@ -110,7 +111,7 @@ impl Pool {
             if taken.contains(id) || expired {
                 continue;
             }
-            if bytes + waiting.raw.len() > limits::BLOCK_INGRESS_BYTES_MAX {
+            if !chosen.is_empty() && bytes + waiting.raw.len() > bytes_max.min(limits::BLOCK_INGRESS_BYTES_MAX) {
                 break;
             }
             signature_units += waiting.call.signature_units();

@@ -6,7 +6,7 @@
 use crate::{certifier::control_is_valid, handle::Inner};
 use bytes::Bytes;
 use commonware_runtime::Clock;
-use mains_consensus::{Block, ChainKey, Control, Delivery, Payloads, Proposal, Verdict};
+use mains_consensus::{Block, ChainKey, Control, Delivery, Parameters, Payloads, Proposal, Verdict};
 use mains_types::{
     Height, RequestId, UnixNanos, limits,
     planted::{self, Defect},
@@ -28,7 +28,7 @@ pub(crate) struct Proposer<E> {
     inner: Arc<Inner>,
     chain_key: Arc<ChainKey>,
     deliveries: mpsc::Sender<Delivery>,
-    heartbeat: Duration,
+    pace: Parameters,
 }
 
 impl<E> Clone for Proposer<E> {
@@ -38,7 +38,7 @@ impl<E> Clone for Proposer<E> {
             inner: self.inner.clone(),
             chain_key: self.chain_key.clone(),
             deliveries: self.deliveries.clone(),
-            heartbeat: self.heartbeat,
+            pace: self.pace,
         }
     }
 }
@@ -49,9 +49,9 @@ impl<E: Clock> Proposer<E> {
         inner: Arc<Inner>,
         chain_key: Arc<ChainKey>,
         deliveries: mpsc::Sender<Delivery>,
-        heartbeat: Duration,
+        pace: Parameters,
     ) -> Self {
-        Self { context, inner, chain_key, deliveries, heartbeat }
+        Self { context, inner, chain_key, deliveries, pace }
     }
 
     fn now(&self) -> UnixNanos {
@@ -61,7 +61,7 @@ impl<E: Clock> Proposer<E> {
 
     /// Waits until there is something to do for the subnet, at most until the heartbeat.
     async fn work(&self, parent: &Block, taken: &HashSet<RequestId>) {
-        let heartbeat_at = parent.time().saturating_add_nanos(self.heartbeat.as_nanos() as u64);
+        let heartbeat_at = parent.time().saturating_add_nanos(self.pace.heartbeat.as_nanos() as u64);
         loop {
             let arrival = self.inner.pool.arrival();
             let progress = self.inner.progress.notified();
@@ -150,7 +150,10 @@ impl<E: Clock> Payloads for Proposer<E> {
             return None;
         }
         let taken = self.inner.taken(pending);
+        let began = self.now();
         self.work(parent, &taken).await;
+        let passed = Duration::from_nanos(self.now().nanos_since(began));
+        let bytes_max = self.pace.block_bytes(self.inner.identity.members.len() as u32, passed);
         let time = self.now().max(UnixNanos(parent.time().get() + 1));
         let certificate = self
             .inner
@@ -161,7 +164,7 @@ impl<E: Clock> Payloads for Proposer<E> {
         let ingress = if distance > limits::CERTIFICATION_DISTANCE_MAX {
             Vec::new()
         } else {
-            self.inner.pool.select(&taken, time)
+            self.inner.pool.select(&taken, time, bytes_max)
         };
         let control =
             Control::new(certificate).with_seen(self.inner.seen()).knowing(self.inner.versions.newest);

@@ -227,8 +227,11 @@ where
 
     let (deliveries, to_execute) = mpsc::channel(DELIVERIES_MAX);
     let (sealed, to_certify) = mpsc::channel(SEALED_MAX);
-    let heartbeat = Duration::from_millis(genesis.heartbeat_ms);
-    let proposer = Proposer::new(clock, inner.clone(), chain_key.clone(), deliveries, heartbeat);
+    let pace = mains_consensus::Parameters {
+        heartbeat: Duration::from_millis(genesis.heartbeat_ms),
+        leader_timeout: Duration::from_millis(genesis.leader_timeout_ms),
+    };
+    let proposer = Proposer::new(clock, inner.clone(), chain_key.clone(), deliveries, pace);
     let gate = match &continuity {
         Continuity::Proven => Gate::default(),
         Continuity::Unproven(_) => Gate::closed(),
@@ -245,10 +248,7 @@ where
             provider: network.provider,
             partition: config.partition,
             gate: gate.clone(),
-            parameters: mains_consensus::Parameters {
-                heartbeat,
-                leader_timeout: Duration::from_millis(genesis.leader_timeout_ms),
-            },
+            parameters: pace,
         },
         proposer,
         mains_consensus::Channels { vote, certificate, resolver, backfill, broadcast },

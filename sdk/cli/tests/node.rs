@@ -137,6 +137,16 @@ fn four_operators_make_a_network_and_each_looks_after_his_node() {
     assert!(!nodes[1].dir.join("run.json").exists());
     let status = nodes[1].run(&["node", "status"]);
     assert!(String::from_utf8_lossy(&status.stderr).contains("mains node up --dir"), "{status:?}");
+    an_older_binary_is_refused(&nodes[1]);
+}
+
+/// Data that a newer version of the protocol has changed.
+fn an_older_binary_is_refused(node: &Node) {
+    fs::write(node.dir.join("data/PROTOCOL"), "2\n").expect("ours");
+    let output = node.run(&["node", "up"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.lines().count() == 1, "{text}");
+    assert!(text.contains("protocol version 2 is needed") && text.contains("install a newer release"), "{text}");
 }
 
 fn sealed_keys_stay_sealed(node: &Node) {
@@ -162,6 +172,7 @@ fn everybody_serves(nodes: &[Node]) {
                     .is_some_and(|peers| peers.len() == 3 && peers.iter().all(|peer| peer["connected"] == true))
             {
                 assert_eq!(report["network"], "town");
+                assert_eq!((&report["protocol_version"], &report["protocol_newest"]), (&1.into(), &1.into()));
                 break;
             }
             assert!(began.elapsed() < PATIENCE, "{status}\n{}", node.log());

@@ -24,6 +24,7 @@ pub mod exactly_once;
 pub mod liveness;
 pub mod money;
 pub mod monotone;
+pub mod pace;
 pub mod replies;
 pub mod versions;
 pub mod votes;
@@ -41,6 +42,8 @@ pub struct Findings {
     pub agreement: agreement::Agreement,
     /// Votes of honest members.
     pub votes: Arc<votes::Votes>,
+    /// When blocks were proposed.
+    pub pace: pace::Pace,
     /// Which binaries ran.
     pub binaries: versions::Binaries,
     /// What clients saw of replicas.
@@ -55,6 +58,7 @@ impl Findings {
             log,
             agreement: agreement::Agreement::default(),
             votes: Arc::default(),
+            pace: pace::Pace::default(),
             binaries: versions::Binaries::default(),
             monotone: monotone::Monotone::default(),
         })
@@ -74,6 +78,7 @@ impl Findings {
     pub fn executing(&self, member: usize, block: &mains_execution::Block) {
         if self.options.is_honest(member) {
             blocks::check(block, &self.log);
+            self.pace.saw(block);
         }
     }
 

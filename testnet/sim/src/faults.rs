@@ -47,6 +47,12 @@ pub async fn play(context: &Context, options: &Options, subnet: &Arc<Subnet>, lo
             }
         }));
     }
+    for (member, _) in options.upgrade.iter().flatten().enumerate().filter(|(_, at)| at.is_none()) {
+        let subnet = subnet.clone();
+        faults.push(spawn(context, move |context| async move {
+            upgrade::left_behind(&context, &subnet, member).await;
+        }));
+    }
     for (number, crash) in options.crashes.iter().copied().enumerate() {
         for member in crash.member.map_or_else(|| (0..options.members).collect::<Vec<_>>(), |member| vec![member]) {
             let (subnet, log) = (subnet.clone(), log.clone());

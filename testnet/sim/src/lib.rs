@@ -9,6 +9,7 @@ pub mod canister;
 pub mod checkpoints;
 pub mod checks;
 pub mod client;
+pub mod dead_leader;
 pub mod disk;
 pub mod faults;
 pub mod host;

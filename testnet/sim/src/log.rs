@@ -57,6 +57,8 @@ pub enum Mark {
     Resent,
     SingleMember,
     ThirteenMembers,
+    StateFetched,
+    ForgedObjectBlamed,
     Switched,
     OutdatedStopped,
     DowngradeRefused,
@@ -64,7 +66,7 @@ pub enum Mark {
 
 impl Mark {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Partition,
         Self::Clog,
         Self::Crash,
@@ -88,6 +90,8 @@ impl Mark {
         Self::Resent,
         Self::SingleMember,
         Self::ThirteenMembers,
+        Self::StateFetched,
+        Self::ForgedObjectBlamed,
         Self::Switched,
         Self::OutdatedStopped,
         Self::DowngradeRefused,
@@ -147,6 +151,10 @@ impl Log {
                 words.proposer.as_ref().filter(|key| honest.values().any(|one| one == *key))
             }
             "a replica's partial signature is wrong" => words.index.and_then(|index| honest.get(&index)),
+            "a member sent what is not the object asked for: it is not asked again"
+            | "a member offers a checkpoint that the subnet did not sign" => {
+                words.from.as_ref().filter(|key| honest.values().any(|one| one == *key))
+            }
             _ => None,
         };
         if let Some(accused) = accused {
@@ -271,6 +279,8 @@ fn marks(message: &str) -> Option<Mark> {
             Mark::BadShareBlamed
         }
         "votes against an invalid block" => Mark::InvalidBlockRefused,
+        "fetched a state" => Mark::StateFetched,
+        "a member sent what is not the object asked for: it is not asked again" => Mark::ForgedObjectBlamed,
         "the pool is full: a call from a member was dropped" => Mark::PoolFull,
         "waits: this clock is behind the block's time" => Mark::ClockWaited,
         _ => return None,
@@ -281,6 +291,7 @@ fn marks(message: &str) -> Option<Mark> {
 struct Words {
     message: String,
     proposer: Option<String>,
+    from: Option<String>,
     index: Option<u64>,
     rest: String,
 }
@@ -298,6 +309,9 @@ impl Visit for Words {
         } else {
             if field.name() == "proposer" {
                 self.proposer = Some(format!("{value:?}"));
+            }
+            if field.name() == "from" {
+                self.from = Some(format!("{value:?}"));
             }
             let _ = write!(self.rest, " {}={value:?}", field.name());
         }

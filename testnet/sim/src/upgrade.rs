@@ -20,6 +20,8 @@ pub const NEW: Versions = Versions { oldest: OLD.oldest, newest: OLD.newest + 1 
 pub const RULES: SwitchRules = SwitchRules { multiple: 5, notice: 10, patience_nanos: 2 * UnixNanos::SECOND };
 /// How long a member may take to be refused, and another one to be back.
 const RETURN_MAX: Duration = Duration::from_secs(60);
+/// How long one that stayed behind may take to stop before everything heals: it does as soon as a quorum switches.
+const BEHIND_MAX: Duration = Duration::from_secs(20);
 /// What a binary says whose rules are too old.
 const REFUSAL: &str = "install a newer release";
 
@@ -43,6 +45,14 @@ fn is_refusal(ended: &str) -> bool {
     ended.contains(REFUSAL)
 }
 
+/// Waits until a member that stays behind has stopped, if the others go on without it.
+pub async fn left_behind(context: &Context, subnet: &Subnet, member: usize) {
+    let deadline = context.current() + BEHIND_MAX;
+    while subnet.ended(member).is_none() && context.current() < deadline {
+        context.sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// Gives the new binary to everybody who has not got it, when everything has healed.
 ///
 /// # Errors
@@ -50,6 +60,9 @@ fn is_refusal(ended: &str) -> bool {
 pub async fn finish(options: &Options, subnet: &Subnet, log: &Log) -> Result<(), String> {
     for member in 0..subnet.members() {
         if options.upgrade.is_some() && subnet.versions(member) == OLD {
+            if subnet.ended(member).is_some_and(|ended| is_refusal(&ended)) {
+                log.mark(Mark::OutdatedStopped);
+            }
             exchange(subnet, member, NEW, options, log).await?;
         }
     }
@@ -69,9 +82,7 @@ pub async fn exchange(
 ) -> Result<(), String> {
     subnet.kill(member, Loss::Everything, options.seed);
     if let Some(ended) = subnet.change_binary(member, versions) {
-        if is_refusal(&ended) {
-            log.mark(Mark::OutdatedStopped);
-        } else if options.is_honest(member) {
+        if !is_refusal(&ended) && options.is_honest(member) {
             return Err(format!("blame: member {member} stopped by itself: {ended}"));
         }
     }

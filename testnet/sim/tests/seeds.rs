@@ -1,8 +1,9 @@
-//! Fresh seeds for every commit, every seed that ever failed, and the proof that a seed replays.
+//! Fresh seeds for every commit, every seed that ever failed, and the proof that a seed replays; and what a dead leader costs:
+//! `cargo test --release -p mains-sim --test seeds dead -- --nocapture` prints the figures of specs/promises.md.
 
 use mains_engine::WasmtimeEngine;
-use mains_sim::log::Mark;
-use std::{collections::BTreeSet, path::Path, process::Command, sync::Arc};
+use mains_sim::{dead_leader::dead_leader, log::Mark};
+use std::{collections::BTreeSet, path::Path, process::Command, sync::Arc, time::Duration};
 
 /// Fresh seeds that CI plays; the simulator's binary plays any other.
 const SEEDS: u64 = 300;
@@ -10,6 +11,9 @@ const SEEDS: u64 = 300;
 const TWICE: u64 = 6;
 /// Threads: what CI has.
 const THREADS: usize = 2;
+/// The leader timeout of the simulated subnet, and what the next view takes at most beside messages.
+const LEADER_TIMEOUT: Duration = Duration::from_millis(1_200);
+const SLACK: Duration = Duration::from_millis(60);
 
 /// The first fresh seed: from the commit, so that every commit plays others and anybody can play the same.
 fn base() -> u64 {
@@ -46,4 +50,23 @@ fn fresh_seeds_and_old_failures_break_no_promise_reach_everything_and_replay_exa
     assert!(failures.is_empty(), "{} of {} failed:\n{}", failures.len(), batch.seeds, failures.join("\n"));
     let missing: BTreeSet<Mark> = Mark::ALL.into_iter().filter(|mark| !batch.marks.contains_key(mark)).collect();
     assert!(missing.is_empty(), "never happened in seeds from {base}: {missing:?}");
+}
+
+#[test]
+fn a_dead_leader_costs_one_leader_timeout_and_then_hardly_anything() {
+    let engine = Arc::new(WasmtimeEngine::new(None).expect("the Wasm engine starts"));
+    for (delay_ms, clients) in [(1, 8), (5, 8), (20, 8), (100, 8), (20, 0)] {
+        let cost = dead_leader(&engine, delay_ms, clients);
+        let (first, later) = cost.dead.split_first().expect("it had to lead");
+        let worst = later.iter().max().copied().unwrap_or_default();
+        eprintln!(
+            "{delay_ms} ms one way, {clients} clients: blocks every {:?}; with the dead leader's first view {first:?}, its {} later ones {worst:?} at most",
+            cost.block,
+            later.len()
+        );
+        let messages = Duration::from_millis(delay_ms) * 6;
+        assert!(*first <= LEADER_TIMEOUT + cost.block + messages + SLACK, "{delay_ms} ms, {clients} clients: {cost:?}");
+        assert!(later.len() >= 3, "{delay_ms} ms, {clients} clients: {cost:?}");
+        assert!(worst <= cost.block + messages + SLACK, "{delay_ms} ms, {clients} clients: {cost:?}");
+    }
 }

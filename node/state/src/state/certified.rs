@@ -62,7 +62,7 @@ impl State {
         ));
         put(&mut self.tree, &[b"time"], leb128(u128::from(self.time.get())));
         put(&mut self.tree, &[b"mains", b"height"], leb128(u128::from(self.height.get())));
-        put(&mut self.tree, &[b"mains", b"version"], leb128(u128::from(self.version())));
+        put(&mut self.tree, &[b"mains", b"version"], leb128(u128::from(self.protocol.version())));
         put(&mut self.tree, &[b"mains", b"state", b"protocol"], self.protocol.digest().to_vec());
         put(&mut self.tree, &[b"mains", b"state", b"block"], self.block.to_vec());
         let tariff = self.ledger.tariff();
