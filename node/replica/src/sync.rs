@@ -75,6 +75,8 @@ pub(crate) struct Synchronizer<E, S> {
     parts: Parts<E, S>,
     offers: BTreeMap<PublicKey, Offer>,
     refused: BTreeSet<Digest32>,
+    /// What was wanted when a state was fetched in vain.
+    earlier: BTreeSet<Digest32>,
     phase: Phase,
     ask_at: SystemTime,
     /// Above which view votes of a forgetful member go out.
@@ -106,7 +108,15 @@ where
         let is_ahead = state.height > processed;
         let phase = if is_ahead { Phase::Bridging(Box::new(state.clone())) } else { Phase::Watching };
         let ask_at = parts.context.current();
-        Self { parts, offers: BTreeMap::new(), refused: BTreeSet::new(), phase, ask_at, silent_until: None }
+        Self {
+            parts,
+            offers: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            earlier: BTreeSet::new(),
+            phase,
+            ask_at,
+            silent_until: None,
+        }
     }
 
     /// Serves until the network ends.
@@ -314,7 +324,9 @@ where
         tracing::info!(height = %manifest.height, from = %self.executed(), peers = peers.len(), "fetches a state");
         self.parts.inner.syncing.store(true, Ordering::Relaxed);
         let store = self.parts.store.clone();
-        let fetch = self.parts.thread.run(move || Fetch::new(manifest, &*store)).await.expect("one job at a time");
+        let earlier = std::mem::take(&mut self.earlier);
+        let fetch =
+            self.parts.thread.run(move || Fetch::new(manifest, &*store, earlier)).await.expect("one job at a time");
         match fetch {
             Ok(fetch) => {
                 let began = self.now();
@@ -426,6 +438,9 @@ where
             self.refuse(&manifest);
         }
         tracing::warn!(?ended, "could not fetch a state; tries again");
+        if let Phase::Fetching(fetching) = std::mem::replace(&mut self.phase, Phase::Watching) {
+            self.earlier = fetching.fetch.into_known();
+        }
         self.watch();
         self.offers.clear();
         self.ask_at = self.parts.context.current() + ASK_SOON;

@@ -38,6 +38,11 @@ impl MemoryCheckpoints {
         }
     }
 
+    /// Forgets everything.
+    pub fn empty(&self) {
+        *self.kept() = Kept::default();
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().expect("no holder panics")
     }

@@ -127,6 +127,13 @@ impl Disk {
         true
     }
 
+    /// Forgets everything: a new disk in the place of the old one.
+    pub fn empty(&self) {
+        let mut contents = self.lock();
+        contents.files.clear();
+        contents.partitions.clear();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().expect("no holder panics")
     }

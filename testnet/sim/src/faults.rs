@@ -42,7 +42,7 @@ pub async fn play(context: &Context, options: &Options, subnet: &Arc<Subnet>, lo
         let (subnet, log, options) = (subnet.clone(), log.clone(), options.clone());
         faults.push(spawn(context, move |context| async move {
             context.sleep_until(began + at).await;
-            if let Err(broken) = upgrade::exchange(&subnet, member, NEW, &options, &log).await {
+            if let Err(broken) = upgrade::exchange(&subnet, member, NEW, &options).await {
                 log.broken(|| broken);
             }
         }));
@@ -57,18 +57,25 @@ pub async fn play(context: &Context, options: &Options, subnet: &Arc<Subnet>, lo
         for member in crash.member.map_or_else(|| (0..options.members).collect::<Vec<_>>(), |member| vec![member]) {
             let (subnet, log) = (subnet.clone(), log.clone());
             let seed = options.seed.wrapping_mul(1_000).wrapping_add((number * 100 + member) as u64);
-            let rotten = options.rotten == Some(member);
+            let hurt = Hurt { rotten: options.rotten == Some(member), emptied: options.emptied == Some(member) };
             if crash.member.is_none() && member == 0 {
                 log.mark(Mark::CrashOfAll);
             }
             faults.push(spawn(context, move |context| async move {
-                strike(&context, began, member, crash, &subnet, &log, (seed, rotten)).await;
+                strike(&context, began, member, crash, &subnet, &log, (seed, hurt)).await;
             }));
         }
     }
     for fault in faults {
         let _ = fault.await;
     }
+}
+
+/// What a member's disk suffers while it is down.
+#[derive(Clone, Copy)]
+struct Hurt {
+    rotten: bool,
+    emptied: bool,
 }
 
 async fn strike(
@@ -78,7 +85,7 @@ async fn strike(
     crash: Crash,
     subnet: &Subnet,
     log: &Log,
-    (seed, rotten): (u64, bool),
+    (seed, hurt): (u64, Hurt),
 ) {
     match crash.moment {
         Moment::At(at) => context.sleep_until(began + at).await,
@@ -95,7 +102,11 @@ async fn strike(
     if !subnet.kill(member, crash.loss, seed) {
         return;
     }
-    if rotten {
+    if hurt.emptied {
+        log.note(|| format!("the disk of member {member} is replaced"));
+        subnet.empty(member);
+    }
+    if hurt.rotten {
         log.mark(Mark::RottenDisk);
         log.note(|| format!("the disk of member {member} flips a bit"));
         subnet.disk(member).flip_bit(seed);

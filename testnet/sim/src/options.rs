@@ -84,11 +84,12 @@ pub enum Fault {
     ManyClients,
     ManyMembers,
     Upgrade,
+    EmptiedDisk,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Delay,
         Self::Loss,
         Self::Duplication,
@@ -105,6 +106,7 @@ impl Fault {
         Self::ManyClients,
         Self::ManyMembers,
         Self::Upgrade,
+        Self::EmptiedDisk,
     ];
 
     /// Its name on the command line.
@@ -136,6 +138,8 @@ pub struct Options {
     pub crashes: Vec<Crash>,
     /// A member whose disk flips a bit while it is down.
     pub rotten: Option<usize>,
+    /// A member whose disk is empty when it starts again: it observes, fetches a state, and takes part later.
+    pub emptied: Option<usize>,
     /// Clocks.
     pub skews: Vec<Skew>,
     /// A member whose clock is far off.
@@ -180,9 +184,10 @@ impl Options {
         let rotten = if has(Fault::RottenDisk, 0.2) { faulty.take() } else { None };
         let far_clock = if has(Fault::FarClock, 0.15) { faulty.take() } else { None };
         let upgrade = has(Fault::Upgrade, 0.2).then(|| upgrades(members, &mut faulty, rng(12)));
+        let emptied = if has(Fault::EmptiedDisk, 0.2) { faulty.take() } else { None };
         let loss = if has(Fault::TornWrites, 0.6) { [Loss::TornTail, Loss::Scattered] } else { [Loss::Everything; 2] };
         let mut crashes = if has(Fault::Crashes, 0.6) { crashes(members, loss, rng(3)) } else { Vec::new() };
-        if let Some(member) = rotten {
+        for member in rotten.into_iter().chain(emptied) {
             let moment = Moment::At(Duration::from_millis(2_500));
             crashes.push(Crash { member: Some(member), moment, down: Duration::from_secs(1), loss: loss[0] });
         }
@@ -197,6 +202,7 @@ impl Options {
             partitions: if has(Fault::Partitions, 0.5) { partitions(members, rng(8)) } else { Vec::new() },
             crashes,
             rotten,
+            emptied,
             skews: if has(Fault::Skew, 0.5) { skews(members, rng(9)) } else { vec![Skew::default(); members] },
             far_clock,
             byzantine,
@@ -342,7 +348,7 @@ mod tests {
         let all: Vec<Options> = (0..200).map(Options::of).collect();
         assert_eq!(all, (0..200).map(Options::of).collect::<Vec<_>>());
         type Part = (&'static str, fn(&Options) -> bool);
-        let parts: [Part; 14] = [
+        let parts: [Part; 15] = [
             ("delay", |options| options.delay_ms > 1),
             ("loss", |options| options.loss_percent > 0),
             ("duplication", |options| options.duplicated_percent > 0),
@@ -350,6 +356,7 @@ mod tests {
             ("partitions", |options| !options.partitions.is_empty()),
             ("crashes", |options| !options.crashes.is_empty()),
             ("rotten", |options| options.rotten.is_some()),
+            ("emptied", |options| options.emptied.is_some()),
             ("skew", |options| options.skews.iter().any(|skew| *skew != Skew::default())),
             ("far clock", |options| options.far_clock.is_some()),
             ("byzantine", |options| !options.byzantine.is_empty()),
@@ -370,6 +377,7 @@ mod tests {
             let mut faulty: Vec<usize> = options.byzantine.iter().map(|(member, _)| *member).collect();
             faulty.extend(options.rotten);
             faulty.extend(options.far_clock);
+            faulty.extend(options.emptied);
             let behind = options.upgrade.iter().flatten().enumerate().filter(|(_, at)| at.is_none());
             faulty.extend(behind.map(|(member, _)| member));
             let count = faulty.len();

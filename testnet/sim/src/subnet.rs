@@ -18,7 +18,7 @@ use commonware_utils::{NZUsize, Probability};
 use mains_consensus::{ChainKey, Committee, PublicKey, channels, committee};
 use mains_crypto::NodeKey;
 use mains_engine::WasmtimeEngine;
-use mains_replica::{Network as ReplicaNetwork, ReplicaHandle, Waiting};
+use mains_replica::{Continuity, Network as ReplicaNetwork, ReplicaHandle, Waiting};
 use mains_state::{Genesis, GenesisNode, NetworkKind, genesis::ChainKeyOrigin};
 use mains_types::{
     Cycles, Digest32, Principal, UnixNanos, Versions,
@@ -27,7 +27,10 @@ use mains_types::{
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -58,6 +61,8 @@ struct Node {
     consensus_key: PublicKey,
     checkpoints: Arc<MemoryCheckpoints>,
     disk: Disk,
+    /// Whether its disk holds all votes that it ever sent.
+    holds_votes: Arc<AtomicBool>,
     versions: Mutex<Versions>,
     version_mark: Arc<MemoryMark>,
     tap: Arc<Mutex<Tap>>,
@@ -165,6 +170,7 @@ impl Subnet {
                     share,
                     checkpoints: Arc::default(),
                     disk,
+                    holds_votes: Arc::new(AtomicBool::new(true)),
                     versions: Mutex::new(OLD),
                     version_mark: Arc::default(),
                     tap: Arc::new(Mutex::new(tap)),
@@ -222,6 +228,13 @@ impl Subnet {
     /// A member's disk.
     pub fn disk(&self, member: usize) -> &Disk {
         &self.nodes[member].disk
+    }
+
+    /// Puts a new disk into a member that does not run.
+    pub fn empty(&self, member: usize) {
+        self.nodes[member].disk.empty();
+        self.nodes[member].checkpoints.empty();
+        self.nodes[member].holds_votes.store(false, Ordering::Relaxed);
     }
 
     /// A member's checkpoints.
@@ -283,12 +296,13 @@ impl Subnet {
         self.findings.binaries.starts(member, config.versions);
         let name = self.context.child("replica").with_attribute("index", member);
         let (process, log) = (node.process.clone(), self.log.clone());
+        let continuity = continuity(&node.holds_votes);
         let (began, skew, disk) = (self.began, self.options.skew(member), node.disk.clone());
         let torn = disk.torn_files();
         log.note(|| format!("member {member} starts"));
         let task = name.spawn(move |context| async move {
             let host = Host::new(context, began, skew, disk);
-            let ended = match mains_replica::start(host, config, network).await {
+            let ended = match mains_replica::resume(host, config, network, continuity).await {
                 Ok(running) => {
                     lock(&process).handle = Some(running.handle.clone());
                     if torn > 0 {
@@ -420,6 +434,15 @@ impl Subnet {
         let pairs = self.oracle.blocked().await.expect("the network runs");
         pairs.iter().filter_map(|(from, to)| Some((place(from)?, place(to)?))).collect()
     }
+}
+
+/// What is known about a member's votes: as in production, a mark beside the data that is gone with them.
+fn continuity(holds_votes: &Arc<AtomicBool>) -> Continuity {
+    if holds_votes.load(Ordering::Relaxed) {
+        return Continuity::Proven;
+    }
+    let holds_votes = holds_votes.clone();
+    Continuity::Unproven(Box::new(move || holds_votes.store(true, Ordering::Relaxed)))
 }
 
 fn tools(

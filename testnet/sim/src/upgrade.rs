@@ -63,7 +63,7 @@ pub async fn finish(options: &Options, subnet: &Subnet, log: &Log) -> Result<(),
             if subnet.ended(member).is_some_and(|ended| is_refusal(&ended)) {
                 log.mark(Mark::OutdatedStopped);
             }
-            exchange(subnet, member, NEW, options, log).await?;
+            exchange(subnet, member, NEW, options).await?;
         }
     }
     Ok(())
@@ -73,13 +73,7 @@ pub async fn finish(options: &Options, subnet: &Subnet, log: &Log) -> Result<(),
 ///
 /// # Errors
 /// It had stopped by itself for another reason than that its binary was too old.
-pub async fn exchange(
-    subnet: &Subnet,
-    member: usize,
-    versions: Versions,
-    options: &Options,
-    log: &Log,
-) -> Result<(), String> {
+pub async fn exchange(subnet: &Subnet, member: usize, versions: Versions, options: &Options) -> Result<(), String> {
     subnet.kill(member, Loss::Everything, options.seed);
     if let Some(ended) = subnet.change_binary(member, versions) {
         if !is_refusal(&ended) && options.is_honest(member) {
@@ -101,9 +95,9 @@ pub async fn go_back(context: &Context, options: &Options, subnet: &Subnet, log:
     log.mark(Mark::Switched);
     let member = (0..subnet.members()).find(|member| options.is_honest(*member)).ok_or("nobody is honest")?;
     let height = subnet.findings.agreement.newest();
-    exchange(subnet, member, OLD, options, log).await?;
+    exchange(subnet, member, OLD, options).await?;
     until(context, || subnet.ended(member).is_some(), || format!("an older binary starts as member {member}")).await?;
-    exchange(subnet, member, NEW, options, log).await?;
+    exchange(subnet, member, NEW, options).await?;
     log.mark(Mark::DowngradeRefused);
     let is_back = || {
         let view = subnet.replica(member).and_then(|replica| replica.view());

@@ -30,6 +30,8 @@ pub(super) struct Fetch<P> {
     asked: BTreeMap<Digest32, (Part, P, UnixNanos)>,
     /// Everything that was ever wanted.
     known: BTreeSet<Digest32>,
+    /// What was wanted when another state was fetched: answers to that may still come.
+    earlier: BTreeSet<Digest32>,
     /// Nodes and lists that arrived.
     inner: BTreeMap<Digest32, (Part, Vec<u8>)>,
     lacking: BTreeMap<Digest32, BTreeSet<P>>,
@@ -45,7 +47,7 @@ pub(super) struct Fetch<P> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Received {
     Wanted,
-    /// It had been asked of somebody else meanwhile, or is here already.
+    /// It had been asked of somebody else meanwhile, is here already, or belongs to the state that was fetched before.
     Late,
     /// Nobody ever wanted it.
     Junk,
@@ -78,12 +80,21 @@ impl ObjectSource for Both<'_> {
 }
 
 impl<P: Ord + Clone> Fetch<P> {
-    pub(super) fn new(manifest: Manifest, store: &dyn CheckpointStore) -> Result<Self, Ended> {
+    /// Begins to fetch a state; `earlier` was wanted when another one was fetched.
+    ///
+    /// # Errors
+    /// See [`Ended`].
+    pub(super) fn new(
+        manifest: Manifest,
+        store: &dyn CheckpointStore,
+        earlier: BTreeSet<Digest32>,
+    ) -> Result<Self, Ended> {
         let mut fetch = Self {
             manifest,
             open: VecDeque::new(),
             asked: BTreeMap::new(),
             known: BTreeSet::new(),
+            earlier,
             inner: BTreeMap::new(),
             lacking: BTreeMap::new(),
             has_tables: false,
@@ -99,6 +110,11 @@ impl<P: Ord + Clone> Fetch<P> {
     /// Objects that are known to be missing; there may be more below them.
     pub(super) fn missing(&self) -> usize {
         self.open.len() + self.asked.len()
+    }
+
+    /// Everything that was ever wanted.
+    pub(super) fn into_known(self) -> BTreeSet<Digest32> {
+        self.known
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -135,7 +151,8 @@ impl<P: Ord + Clone> Fetch<P> {
     pub(super) fn received(&mut self, bytes: Vec<u8>, store: &dyn CheckpointStore) -> Result<Received, Ended> {
         let digest = *blake3::hash(&bytes).as_bytes();
         let Some((part, ..)) = self.asked.remove(&digest) else {
-            return Ok(if self.known.contains(&digest) { Received::Late } else { Received::Junk });
+            let was_wanted = self.known.contains(&digest) || self.earlier.contains(&digest);
+            return Ok(if was_wanted { Received::Late } else { Received::Junk });
         };
         self.objects += 1;
         self.bytes += bytes.len() as u64;

@@ -95,7 +95,7 @@ fn serve(fetch: &mut Fetch<u8>, peers: &[u8], source: &Store, store: &Store) -> 
 fn a_state_is_fetched_from_several_and_is_the_same() {
     let (state, source, manifest) = saved(1_000);
     let store = Store::default();
-    let mut fetch = Fetch::new(manifest, &store).unwrap();
+    let mut fetch = Fetch::new(manifest, &store, Default::default()).unwrap();
     assert!(serve(&mut fetch, &[1, 2, 3], &source, &store).unwrap() > 1);
     assert!(fetch.is_done() && fetch.bytes > 4_000_000);
     fetch.finish(&store).unwrap();
@@ -106,7 +106,7 @@ fn a_state_is_fetched_from_several_and_is_the_same() {
 fn what_is_here_is_not_fetched_again() {
     let (_, source, manifest) = saved(1_000);
     let store = Store::default();
-    let mut first = Fetch::new(manifest, &store).unwrap();
+    let mut first = Fetch::new(manifest, &store, Default::default()).unwrap();
     while first.bytes < 1_000_000 {
         for digest in first.next(&1, UnixNanos(0)) {
             first.received(source.object(&digest).unwrap(), &store).unwrap();
@@ -115,7 +115,7 @@ fn what_is_here_is_not_fetched_again() {
     let before = first.bytes;
     assert!(!first.is_done());
     drop(first);
-    let mut again = Fetch::new(manifest, &store).unwrap();
+    let mut again = Fetch::new(manifest, &store, Default::default()).unwrap();
     serve(&mut again, &[1], &source, &store).unwrap();
     assert!(again.bytes < fetched_whole(&source, manifest) - before + 200_000, "{} after {before}", again.bytes);
     again.finish(&store).unwrap();
@@ -124,7 +124,7 @@ fn what_is_here_is_not_fetched_again() {
 
 fn fetched_whole(source: &Store, manifest: Manifest) -> u64 {
     let store = Store::default();
-    let mut fetch = Fetch::new(manifest, &store).unwrap();
+    let mut fetch = Fetch::new(manifest, &store, Default::default()).unwrap();
     serve(&mut fetch, &[1], source, &store).unwrap();
     fetch.bytes
 }
@@ -133,7 +133,7 @@ fn fetched_whole(source: &Store, manifest: Manifest) -> u64 {
 fn junk_is_told_from_lateness_and_others_are_asked_for_what_a_peer_owes() {
     let (_, source, manifest) = saved(50);
     let store = Store::default();
-    let mut fetch = Fetch::new(manifest, &store).unwrap();
+    let mut fetch = Fetch::new(manifest, &store, Default::default()).unwrap();
     let asked = fetch.next(&1, UnixNanos(0));
     assert!(!asked.is_empty() && fetch.next(&2, UnixNanos(0)).is_empty(), "nothing is asked of two");
     let mut forged = source.object(&asked[0]).unwrap();
@@ -154,7 +154,7 @@ fn junk_is_told_from_lateness_and_others_are_asked_for_what_a_peer_owes() {
 fn an_object_that_nobody_has_ends_it() {
     let (_, source, manifest) = saved(50);
     let store = Store::default();
-    let mut fetch = Fetch::new(manifest, &store).unwrap();
+    let mut fetch = Fetch::new(manifest, &store, Default::default()).unwrap();
     let asked = fetch.next(&1, UnixNanos(0));
     assert_eq!(fetch.lacks(&1, &asked[..1], &[1, 2]), Ok(()));
     assert!(!fetch.next(&1, UnixNanos(0)).contains(&asked[0]), "who has it not is not asked again");
