@@ -166,8 +166,7 @@ impl<E: Clock> Payloads for Proposer<E> {
         } else {
             self.inner.pool.select(&taken, time, bytes_max)
         };
-        let control =
-            Control::new(certificate).with_seen(self.inner.seen()).knowing(self.inner.versions.newest);
+        let control = Control::new(certificate).with_seen(self.inner.seen()).knowing(self.inner.versions.newest);
         Some(Proposal { time, control, ingress })
     }
 

@@ -75,10 +75,11 @@ pub async fn finish(options: &Options, subnet: &Subnet, log: &Log) -> Result<(),
 /// It had stopped by itself for another reason than that its binary was too old.
 pub async fn exchange(subnet: &Subnet, member: usize, versions: Versions, options: &Options) -> Result<(), String> {
     subnet.kill(member, Loss::Everything, options.seed);
-    if let Some(ended) = subnet.change_binary(member, versions) {
-        if !is_refusal(&ended) && options.is_honest(member) {
-            return Err(format!("blame: member {member} stopped by itself: {ended}"));
-        }
+    if let Some(ended) = subnet.change_binary(member, versions)
+        && !is_refusal(&ended)
+        && options.is_honest(member)
+    {
+        return Err(format!("blame: member {member} stopped by itself: {ended}"));
     }
     subnet.restart(member).await;
     Ok(())

@@ -119,7 +119,7 @@ fn what_is_here_is_not_fetched_again() {
     serve(&mut again, &[1], &source, &store).unwrap();
     assert!(again.bytes < fetched_whole(&source, manifest) - before + 200_000, "{} after {before}", again.bytes);
     again.finish(&store).unwrap();
-    assert!(Fetch::<u8>::new(manifest, &store).unwrap().is_done(), "then nothing is missing");
+    assert!(Fetch::<u8>::new(manifest, &store, Default::default()).unwrap().is_done(), "then nothing is missing");
 }
 
 fn fetched_whole(source: &Store, manifest: Manifest) -> u64 {
