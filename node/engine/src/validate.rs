@@ -30,7 +30,7 @@ pub(crate) const FEATURES: WasmFeatures = WasmFeatures::FLOATS
     .union(WasmFeatures::TAIL_CALL);
 
 /// Units of a whole module: none costs more to compile than an install may use.
-const MODULE_UNITS_MAX: u64 = limits::INSTALL_INSTRUCTIONS_MAX / price::INSTRUCTIONS_PER_UNIT;
+const MODULE_UNITS_MAX: u64 = limits::COMPILE_INSTRUCTIONS_MAX / price::INSTRUCTIONS_PER_UNIT;
 
 /// A broken rule, with its place.
 pub(crate) fn refuse<T>(rule: impl Into<String>, offset: impl TryInto<u64>) -> Result<T, ModuleError> {

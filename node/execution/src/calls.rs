@@ -3,7 +3,7 @@
 //! The management canister and the system canisters are functions on the state; calls to them wait in a queue of their own
 //! and run in the same round.
 
-use crate::{engine::Engine, induction, rejects, system_api::OutgoingCall, system_canisters};
+use crate::{engine::Engine, hooks::Steps, induction, rejects, system_api::OutgoingCall, system_canisters};
 use mains_ledger::{Account, Resource};
 use mains_state::{Accepted, CallOrigin, Callback, IngressStatus, Message, Response, State, SystemMessage};
 use mains_types::{
@@ -41,8 +41,8 @@ pub(crate) struct SystemCall<'a> {
     pub(crate) instructions_used: u64,
     /// Instructions of compiling modules; likewise.
     pub(crate) compiled: u64,
-    /// The call's module, if replicas had the time to compile it: it was looked at and paid for before.
-    pub(crate) prepared: Option<&'a Accepted>,
+    /// How far it has come, if it installs.
+    pub(crate) steps: Steps,
     /// Log lines of canisters, kept also after a reject.
     pub(crate) kept_logs: Vec<(CanisterId, Vec<Vec<u8>>)>,
 }
@@ -59,6 +59,8 @@ pub(crate) enum Outcome {
     /// To be called again when replicas have had the time to compile this module, whose compilation costs so many instructions.
     /// Everything the call changed is undone.
     Prepare(Accepted, u64),
+    /// To be called again in a later round: its slice is used up. Everything it changed is undone.
+    Pause,
 }
 
 impl SystemCall<'_> {

@@ -36,15 +36,18 @@ pub(crate) fn call(call: &mut SystemCall<'_>) -> Outcome {
         Ok(None) => Outcome::Later,
         Err(Halt::Reject(reject)) => Outcome::Reject(reject),
         Err(Halt::Prepare(module, weight)) => Outcome::Prepare(module, weight),
+        Err(Halt::Pause) => Outcome::Pause,
     }
 }
 
 /// Why a call stops before its end.
-pub(super) enum Halt {
+pub(crate) enum Halt {
     /// It is refused.
     Reject(Reject),
     /// It goes on when there was time to compile this module, which costs so many instructions.
     Prepare(Accepted, u64),
+    /// It goes on in a later round: its slice is used up.
+    Pause,
 }
 
 impl From<Reject> for Halt {

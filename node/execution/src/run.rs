@@ -13,7 +13,7 @@ use crate::{
 };
 use mains_ledger::{Account, Resource};
 use mains_state::{
-    CallContext, CallOrigin, CallerInfo, Canister, Code, IngressStatus, Message, RunStatus, State, Task, Work,
+    CallContext, CallOrigin, CallerInfo, Canister, Code, IngressStatus, Message, RunName, RunStatus, State, Task, Work,
     snapshot::HookStatus,
 };
 use mains_types::{CanisterId, Cycles, Principal, Reject, UnixNanos, limits};
@@ -357,7 +357,8 @@ fn host(round: &Round<'_>, canister: &Arc<Canister>, code: &Code, job: Job, prog
         instructions: job.instructions,
         commit: job.mode != Mode::ReplicatedQuery,
     };
-    round.engine.advance(run, &beginning.name, progress.allowance())
+    let name = RunName { tariff: state.ledger.tariff().version, ..beginning.name };
+    round.engine.advance(run, &name, progress.allowance())
 }
 
 /// What calls cost under the tariff in force.

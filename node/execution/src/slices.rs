@@ -8,9 +8,9 @@ use crate::{
     callbacks,
     charges::{self, Budget},
     execute::Round,
-    low_memory, run,
+    low_memory, run, system_calls,
 };
-use mains_state::{Beginning, CallOrigin, Hashed, IngressStatus, Paused, RunName, Work};
+use mains_state::{Beginning, CallOrigin, Hashed, IngressStatus, Installing, Paused, RunName, SystemMessage, Work};
 use mains_types::{CanisterId, limits};
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl Progress {
     pub(crate) fn begin(round: &Round<'_>, id: &CanisterId) -> Self {
         let (state, number) = (&round.state, round.messages as u64);
         let beginning = Beginning {
-            name: RunName { round: round.name, number },
+            name: RunName { round: round.name, number, step: 0, tariff: state.ledger.tariff().version },
             time: state.time,
             balance: state.ledger.canister_balance(id),
             frozen: state.canister(id).map(|canister| charges::freezing_limit(state, canister)).unwrap_or_default(),
@@ -51,18 +51,33 @@ impl Progress {
 
 /// Keeps a message whose slice is used up for the next round.
 pub(crate) fn pause(round: &mut Round<'_>, id: &CanisterId, work: Work, budget: Budget, progress: &Progress) {
-    if let Work::Call { origin: CallOrigin::Ingress { request_id, .. }, .. } = &work {
+    pause_installing(round, id, (work, None), budget, progress);
+}
+
+/// The same for a call that installs and has come so far.
+pub(crate) fn pause_installing(
+    round: &mut Round<'_>,
+    id: &CanisterId,
+    (work, installing): (Work, Option<Installing>),
+    budget: Budget,
+    progress: &Progress,
+) {
+    let origin = match &work {
+        Work::Call { origin, .. } | Work::Install(SystemMessage { origin, .. }) => Some(origin),
+        Work::Callback { .. } => None,
+    };
+    if let Some(CallOrigin::Ingress { request_id, .. }) = origin {
         round.state.set_ingress_status(request_id, IngressStatus::Processing);
     }
     let Progress { beginning, slices, place } = progress.clone();
     let (work, reserved) = (Arc::new(Hashed::new(work)), budget.keep());
-    round.state.pause(id, Paused { work, beginning, reserved, slices, place, turn: 0 });
+    round.state.pause(id, Paused { work, installing, beginning, reserved, slices, place, turn: 0 });
 }
 
 /// Gives one paused message its next slice.
 pub(crate) fn next(round: &mut Round<'_>) {
     let Some((id, paused)) = round.state.resume() else { return };
-    let Paused { work, beginning, reserved, slices, place, .. } = paused;
+    let Paused { work, installing, beginning, reserved, slices, place, .. } = paused;
     let (budget, progress) = (Budget::set_aside(&id, reserved), Progress { beginning, slices: slices + 1, place });
     match Arc::unwrap_or_clone(work).into_inner() {
         Work::Call { origin, export, argument, cycles } => {
@@ -71,6 +86,10 @@ pub(crate) fn next(round: &mut Round<'_>) {
         }
         Work::Callback { callback, response, cost } => {
             callbacks::begin(round, &id, callback, response, budget, cost, &progress);
+        }
+        Work::Install(message) => {
+            let installing = installing.expect("what is paused while it installs has something to install");
+            system_calls::resume(round, &id, &message, installing, budget, &progress);
         }
     }
     if round.state.canister(&id).is_none_or(|canister| canister.paused.is_none()) {

@@ -8,13 +8,16 @@ use crate::{
     calls::{self, Outcome, SystemCall},
     charges::{self, Budget},
     execute::Round,
+    hooks::Steps,
     low_memory,
-    management::{self, Work, refusal},
-    run, system_canisters,
+    management::{self, Work as Most, refusal},
+    run,
+    slices::{self, Progress},
+    system_canisters,
 };
 use mains_ledger::Resource;
-use mains_state::{Accepted, CallOrigin, IngressStatus, Preparing, State, SystemMessage};
-use mains_types::{CanisterId, Cycles, Height, Principal, Reject, UnixNanos};
+use mains_state::{CallOrigin, IngressStatus, Installing, Preparing, State, SystemMessage, Work};
+use mains_types::{CanisterId, Cycles, Principal, Reject, limits};
 
 /// Methods about a canister that do not wait while it is paused or in the lane: they read, or give it money.
 const NEVER_WAIT: [&str; 7] = [
@@ -52,31 +55,71 @@ pub(crate) fn run(round: &mut Round<'_>, message: &SystemMessage) {
     if let Some(id) = &subject {
         charges::settle_storage(&mut round.state, id);
     }
-    match budget(&mut round.state, message, subject.as_ref()) {
-        Ok(Some((budget, work_max))) => attempt(round, message, subject, Some(budget), work_max, None),
-        Ok(None) => attempt(round, message, subject, None, Work::default(), None),
-        Err(reject) => calls::respond(&mut round.state, &message.origin, Err(reject), message.cycles),
-    }
+    let (budget, work_max) = match budget(&mut round.state, message, subject.as_ref()) {
+        Ok(Some((budget, work_max))) => (Some(budget), work_max),
+        Ok(None) => (None, Most::default()),
+        Err(reject) => return calls::respond(&mut round.state, &message.origin, Err(reject), message.cycles),
+    };
+    let progress = Progress::begin(round, subject.as_ref().unwrap_or(&message.callee));
+    let steps = Steps::first(progress.beginning, None);
+    attempt(round, message, Attempt { subject, budget, work_max, used: 0, steps, progress });
 }
 
 /// Runs a call whose module replicas had the time to compile, and lets those go on that waited for it.
 pub(crate) fn run_prepared(round: &mut Round<'_>, preparing: Preparing) {
     let Preparing { about, message, module, reserved, .. } = preparing;
     charges::settle_storage(&mut round.state, &about);
-    let budget = Budget::set_aside(&about, reserved);
-    let work_max = Work { compile: 0, ..management::work_max(&message.method).unwrap_or_default() };
-    attempt(round, &message, Some(about), Some(budget), work_max, Some(&module));
-    round.state.unpause(&about);
+    let progress = Progress::begin(round, &about);
+    let steps = Steps::first(progress.beginning, Some(module));
+    attempt(round, &message, Attempt::paid(&message, about, Budget::set_aside(&about, reserved), 0, steps, progress));
+    if round.state.canister(&about).is_none_or(|canister| canister.paused.is_none()) {
+        round.state.unpause(&about);
+    }
 }
 
-fn attempt(
+/// Gives a paused call its next slice.
+pub(crate) fn resume(
     round: &mut Round<'_>,
+    about: &CanisterId,
     message: &SystemMessage,
+    installing: Installing,
+    budget: Budget,
+    progress: &Progress,
+) {
+    let used = installing.instructions;
+    let steps = Steps::resumed(progress.beginning, installing, progress.allowance());
+    attempt(round, message, Attempt::paid(message, *about, budget, used, steps, progress.clone()));
+}
+
+/// One slice of a call.
+struct Attempt {
     subject: Option<CanisterId>,
     budget: Option<Budget>,
-    work_max: Work,
-    prepared: Option<&Accepted>,
-) {
+    /// The most that it may use in all; nothing for compiling if that is paid.
+    work_max: Most,
+    /// What hooks that have ended have used.
+    used: u64,
+    steps: Steps,
+    progress: Progress,
+}
+
+impl Attempt {
+    /// Of a call whose compilation is paid.
+    fn paid(
+        message: &SystemMessage,
+        about: CanisterId,
+        budget: Budget,
+        used: u64,
+        steps: Steps,
+        progress: Progress,
+    ) -> Self {
+        let work_max = Most { compile: 0, ..management::work_max(&message.method).unwrap_or_default() };
+        Self { subject: Some(about), budget: Some(budget), work_max, used, steps, progress }
+    }
+}
+
+fn attempt(round: &mut Round<'_>, message: &SystemMessage, attempt: Attempt) {
+    let Attempt { subject, budget, work_max, used, steps, progress } = attempt;
     let before = round.state.clone();
     let mut call = SystemCall {
         state: &mut round.state,
@@ -89,9 +132,9 @@ fn attempt(
         cycles: message.cycles,
         random: &mut round.random,
         instructions_max: work_max.run,
-        instructions_used: 0,
+        instructions_used: used,
         compiled: 0,
-        prepared,
+        steps,
         kept_logs: Vec::new(),
     };
     let outcome = if message.callee == Principal::management_canister() {
@@ -99,20 +142,34 @@ fn attempt(
     } else {
         system_canisters::call(&mut call)
     };
-    let SystemCall { cycles, instructions_used, compiled, kept_logs, .. } = call;
-    round.system_instructions = round.system_instructions.saturating_add(instructions_used).saturating_add(compiled);
-    if matches!(outcome, Outcome::Reject(_) | Outcome::Prepare(..)) {
+    let SystemCall { cycles, instructions_used, compiled, steps, kept_logs, .. } = call;
+    if progress.is_first() {
+        // Later slices are those of paused messages, of which every round has one.
+        let ran = if matches!(outcome, Outcome::Pause) { limits::SLICE_INSTRUCTIONS } else { instructions_used };
+        round.system_instructions = round.system_instructions.saturating_add(ran).saturating_add(compiled);
+    }
+    if matches!(outcome, Outcome::Reject(_) | Outcome::Prepare(..) | Outcome::Pause) {
         round.state = before;
     }
+    let paid = "who installs is a controller, so that the canister pays";
     let outcome = match outcome {
         Outcome::Prepare(module, weight) => match round.state.ready_at(&module.id, weight) {
             Some(ready) => {
-                let compiled = compiled.saturating_add(weight).min(work_max.compile);
-                let budget = budget.expect("who installs is a controller, so that the canister pays");
-                return prepare(&mut round.state, message, budget, (compiled, work_max.run), module, ready);
+                let (state, mut budget) = (&mut round.state, budget.expect(paid));
+                let about = budget.payer();
+                charge_compiling(state, message, &mut budget, compiled.saturating_add(weight), work_max);
+                set_processing(state, &message.origin);
+                return state.prepare(about, message.clone(), module, budget.keep(), ready);
             }
             None => Outcome::Reject(refusal::lane_is_full()),
         },
+        Outcome::Pause => {
+            let mut budget = budget.expect(paid);
+            let about = budget.payer();
+            charge_compiling(&mut round.state, message, &mut budget, compiled, work_max);
+            let work = (Work::Install(message.clone()), steps.keep(instructions_used));
+            return slices::pause_installing(round, &about, work, budget, &progress);
+        }
         outcome => outcome,
     };
     for (id, lines) in kept_logs {
@@ -129,7 +186,7 @@ fn attempt(
         Outcome::Reply(reply) => calls::respond(&mut round.state, &message.origin, Ok(reply), cycles),
         Outcome::Reject(reject) => calls::respond(&mut round.state, &message.origin, Err(reject), message.cycles),
         Outcome::Later => set_processing(&mut round.state, &message.origin),
-        Outcome::Prepare(..) => unreachable!("is in the lane or refused, see above"),
+        Outcome::Prepare(..) | Outcome::Pause => unreachable!("goes on later or is refused, see above"),
     }
     if let Some(id) = &subject {
         low_memory::review(&mut round.state, id);
@@ -137,21 +194,15 @@ fn attempt(
     }
 }
 
-/// Charges looking at a module and compiling it, and puts the call into the lane with what is set aside for running it.
-fn prepare(
-    state: &mut State,
-    message: &SystemMessage,
-    mut budget: Budget,
-    (compiled, run_max): (u64, u64),
-    module: Accepted,
-    ready: (Height, UnixNanos),
-) {
-    let cost = budget.charge(state, Resource::CompileInstructions, u128::from(compiled));
-    run::add_cost(state, &message.origin, cost);
-    let most = charges::execution_cost(state.ledger.tariff(), run_max);
+/// Charges looking at a module and compiling it, and keeps what running it may cost set aside.
+fn charge_compiling(state: &mut State, message: &SystemMessage, budget: &mut Budget, compiled: u64, work_max: Most) {
+    if work_max.compile > 0 {
+        let compiled = compiled.min(work_max.compile);
+        let cost = budget.charge(state, Resource::CompileInstructions, u128::from(compiled));
+        run::add_cost(state, &message.origin, cost);
+    }
+    let most = charges::execution_cost(state.ledger.tariff(), work_max.run);
     budget.lower(state, most);
-    set_processing(state, &message.origin);
-    state.prepare(budget.payer(), message.clone(), module, budget.keep(), ready);
 }
 
 fn set_processing(state: &mut State, origin: &CallOrigin) {
@@ -172,7 +223,7 @@ fn budget(
     state: &mut State,
     message: &SystemMessage,
     subject: Option<&CanisterId>,
-) -> Result<Option<(Budget, Work)>, Reject> {
+) -> Result<Option<(Budget, Most)>, Reject> {
     let pays = |id: &&CanisterId| {
         state.canister(id).is_some_and(|canister| management::pays(canister, &message.sender, &message.method))
     };

@@ -2,6 +2,7 @@
 
 mod calls;
 mod host;
+mod installing;
 mod lane;
 mod low_memory;
 mod money;

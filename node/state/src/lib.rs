@@ -38,7 +38,7 @@ pub use message::{
 };
 pub use metrics::Metrics;
 pub use objects::{ObjectSink, ObjectSource, Part};
-pub use paused::{Beginning, Paused, RunName, Work};
+pub use paused::{Beginning, Draft, Installing, Paused, RunName, Work};
 pub use preparing::{Accepted, Preparing};
 pub use proposals::Proposals;
 pub use protocol::{Announcement, Protocol, Switch, SwitchRules, VersionMark};

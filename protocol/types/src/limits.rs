@@ -74,8 +74,10 @@ pub const COMPOSITE_CALLS_MAX: usize = 500;
 pub const COMPOSITE_DEPTH_MAX: usize = 6;
 /// Instructions of one query.
 pub const QUERY_INSTRUCTIONS_MAX: u64 = 5_000_000_000;
-/// Instructions of an install or upgrade, start function and hooks together.
-pub const INSTALL_INSTRUCTIONS_MAX: u64 = 20_000_000_000;
+/// Instructions of an install or upgrade, start function and hooks together: as on the Internet Computer. They run in slices.
+pub const INSTALL_INSTRUCTIONS_MAX: u64 = 300_000_000_000;
+/// What compiling a module, and looking at it, may cost in instructions: about 10 s of work here.
+pub const COMPILE_INSTRUCTIONS_MAX: u64 = 20_000_000_000;
 /// Real time, in nanoseconds, that replicas are given for each 1,000 instructions that compiling a module weighs, if it weighs more
 /// than a slice: three times what modules of usual compilers take here, and more than the worst one that we could make.
 pub const COMPILE_NANOS_PER_1000_INSTRUCTIONS: u64 = 1_500;

@@ -5,9 +5,10 @@ use super::{
     slices::{block, call, subnet},
 };
 use crate::WasmtimeEngine;
+use ic_management_canister_types::{CanisterInstallMode, InstallCodeArgs};
 use mains_execution::{engine::Engine, execute};
 use mains_state::{IngressStatus, State};
-use mains_types::{Principal, limits::SLICE_INSTRUCTIONS};
+use mains_types::{CanisterId, Principal, limits::SLICE_INSTRUCTIONS};
 use serde_bytes::ByteBuf;
 use std::{
     sync::Arc,
@@ -22,6 +23,11 @@ fn engine() -> WasmtimeEngine {
 fn heavy() -> Vec<u8> {
     let nested = ["(loop ".repeat(400), ")".repeat(400)].concat();
     wasm(&module(&format!("(func {nested})").repeat(3)))
+}
+
+fn install_args(canister_id: CanisterId, mode: CanisterInstallMode, wasm_module: Vec<u8>) -> Vec<u8> {
+    let args = InstallCodeArgs { mode, canister_id, wasm_module, arg: Vec::new(), sender_canister_version: None };
+    candid::encode_one(args).expect("it has a form")
 }
 
 #[test]
@@ -52,14 +58,7 @@ fn replicas_with_and_without_hints_agree_in_every_round_and_the_old_code_answers
     let canister = Canister::new(&keeps, &super::slices::text());
     let (mut state, id) = subnet(&canister);
     let wasm = heavy();
-    let args = ic_management_canister_types::InstallCodeArgs {
-        mode: ic_management_canister_types::CanisterInstallMode::Reinstall,
-        canister_id: id,
-        wasm_module: wasm.clone(),
-        arg: Vec::new(),
-        sender_canister_version: None,
-    };
-    let argument = candid::encode_one(args).expect("it has a form");
+    let argument = install_args(id, CanisterInstallMode::Reinstall, wasm.clone());
     let install = call(100, Principal::management_canister(), "install_code", &argument);
     let request = install.request_id;
     let mut calls = vec![install];
@@ -83,4 +82,38 @@ fn replicas_with_and_without_hints_agree_in_every_round_and_the_old_code_answers
     assert!(matches!(state.ingress_status(&request), Some(IngressStatus::Replied(_))));
     let code = state.canister(&id).and_then(|canister| canister.code.as_ref()).expect("it has code");
     assert_eq!(code.wasm[..], wasm[..]);
+}
+
+#[test]
+fn replicas_that_keep_the_hooks_of_an_install_or_restart_agree_in_every_round() {
+    let keeps = engine();
+    let hooks = r#"(func (export "canister_pre_upgrade") (call $loops (i32.const 45000000)))
+        (func (export "canister_post_upgrade") (call $loops (i32.const 45000000)))"#;
+    let text = super::slices::text();
+    let (before, after) = text.split_once("(func (export").expect("it exports");
+    let canister = Canister::new(&keeps, &format!("{before}{hooks}(func (export{after}"));
+    let (mut state, id) = subnet(&canister);
+    let wasm = canister.code.wasm.to_vec();
+    let [first, second] = [CanisterInstallMode::Reinstall, CanisterInstallMode::Upgrade(None)]
+        .map(|mode| call(100, Principal::management_canister(), "install_code", &install_args(id, mode, wasm.clone())));
+    let next = block(&state, vec![first]);
+    state = execute(&keeps, state, &next).state;
+    let second = mains_execution::Call { request_id: mains_types::RequestId([101; 32]), ..second };
+    let (request, mut calls, mut rounds) = (second.request_id, vec![second], 0);
+    while state.ingress_status(&request).is_none_or(|status| !status.is_terminal()) {
+        let next = block(&state, std::mem::take(&mut calls));
+        let restarted = State::decode(&state.encode()).expect("what was encoded");
+        let done = execute(&keeps, state, &next);
+        assert_eq!(execute(&engine(), restarted, &next).root, done.root, "{}", next.height);
+        state = done.state;
+        rounds += 1;
+    }
+    assert!(rounds > 2, "{rounds}");
+    assert!(matches!(state.ingress_status(&request), Some(IngressStatus::Replied(_))));
+    let short = call(102, id, "short", &[]);
+    let short_id = short.request_id;
+    let next = block(&state, vec![short]);
+    let state = execute(&keeps, state, &next).state;
+    let Some(IngressStatus::Replied(count)) = state.ingress_status(&short_id) else { panic!("it answers") };
+    assert_eq!(count[..], 45_000_010u64.to_le_bytes(), "what post_upgrade counted, and this");
 }

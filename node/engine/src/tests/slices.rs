@@ -83,7 +83,7 @@ fn entry(method: &str) -> Entry {
 }
 
 fn name(number: u64) -> RunName {
-    RunName { round: [1; 32], number }
+    RunName { round: [1; 32], number, step: 0, tariff: 0 }
 }
 
 /// Gives it slice after slice; `between` sees every pause. The result, and how many slices it took.

@@ -7,12 +7,14 @@
 use crate::{
     calls::{Outcome, Random, SystemCall},
     engine::{Engine, Entry, GlobalInfo, GlobalType, ModuleError, ModuleInfo, Ran, Run, SectionVisibility, Trap},
+    hooks::Steps,
     management, system_canisters,
 };
 use candid::CandidType;
 use mains_ledger::Account;
 use mains_state::{
-    CallOrigin, Genesis, Heap, IngressEntry, IngressStatus, NetworkKind, PAGE_BYTES, PUBLISHER_SECTION, State,
+    Beginning, CallOrigin, Genesis, Heap, IngressEntry, IngressStatus, NetworkKind, PAGE_BYTES, PUBLISHER_SECTION,
+    RunName, State,
 };
 use mains_types::{CanisterId, Cycles, Principal, Reject, RequestId, limits};
 use std::sync::Arc;
@@ -220,6 +222,9 @@ impl Bench {
         cycles: Cycles,
     ) -> Outcome {
         let before = self.state.clone();
+        let name = RunName { round: [0; 32], number: 0, step: 0, tariff: 0 };
+        let balance = Cycles(10 * CREDIT);
+        let beginning = Beginning { name, time: self.state.time, balance, frozen: Cycles::ZERO };
         let mut call = SystemCall {
             state: &mut self.state,
             engine: &LineEngine,
@@ -233,7 +238,7 @@ impl Bench {
             instructions_max: limits::INSTALL_INSTRUCTIONS_MAX,
             instructions_used: 0,
             compiled: 0,
-            prepared: None,
+            steps: Steps::first(beginning, None),
             kept_logs: Vec::new(),
         };
         let outcome = if callee == Principal::management_canister() {

@@ -5,7 +5,7 @@ use crate::{
     calls::SystemCall,
     charges,
     engine::{INSPECT_INSTRUCTIONS_PER_BYTE, ModuleInfo, SectionVisibility},
-    hooks::{Hook, run_hook},
+    hooks::{self, Hook, run_hook},
     traps,
 };
 use candid::{CandidType, Deserialize};
@@ -80,6 +80,7 @@ fn install<'a>(
             upgrade(call, &mut draft, &module, flags.unwrap_or_default(), argument).map(|()| "upgrade")
         }
     }?;
+    hooks::burn(call, &mut draft)?;
     draft.version += 1;
     draft.installed_at = Some(call.state.time);
     draft.record_change(call.state.time, by, ChangeKind::Deployment(mode.into(), module.hash));
@@ -97,8 +98,8 @@ pub(super) fn accept_module<'a>(
     call: &mut SystemCall<'_>,
     uploaded: impl FnOnce(&SystemCall<'_>) -> Result<Cow<'a, [u8]>, Reject>,
 ) -> Result<Module, Halt> {
-    let accepted = match call.prepared {
-        Some(prepared) => prepared.clone(),
+    let accepted = match &call.steps.module {
+        Some(accepted) => accepted.clone(),
         None => {
             let uploaded = uploaded(call)?;
             let (accepted, weight) = look(call, &uploaded)?;
@@ -106,6 +107,7 @@ pub(super) fn accept_module<'a>(
                 return Err(Halt::Prepare(accepted, weight));
             }
             call.compiled = call.compiled.saturating_add(weight);
+            call.steps.module = Some(accepted.clone());
             accepted
         }
     };
@@ -142,7 +144,7 @@ fn install_fresh(
     draft: &mut Canister,
     module: &Module,
     argument: &[u8],
-) -> Result<(), Reject> {
+) -> Result<(), Halt> {
     let heap = instantiate(call, draft, module)?;
     draft.code = Some(code(module, heap, PageTree::default(), 0));
     draft.certified_data.clear();
@@ -159,13 +161,13 @@ fn upgrade(
     module: &Module,
     flags: ic::UpgradeFlags,
     argument: &[u8],
-) -> Result<(), Reject> {
+) -> Result<(), Halt> {
     let keeps_heap = keeps_heap(call, draft, module, flags)?;
     if flags.skip_pre_upgrade != Some(true) {
         run_hook(call, draft, Hook::PreUpgrade, &[])?;
     }
     let mut heap = instantiate(call, draft, module)?;
-    let Some(old) = draft.code.take() else { return Err(refusal::no_code(&draft.id)) };
+    let Some(old) = draft.code.take() else { return Err(refusal::no_code(&draft.id).into()) };
     if keeps_heap {
         heap = Heap { bytes: heap.bytes.max(old.heap.bytes), pages: old.heap.pages, globals: heap.globals };
     }

@@ -265,7 +265,7 @@ pub(crate) struct Work {
 
 /// The most work that a method may be; `None` if it is none.
 pub(crate) fn work_max(method: &str) -> Option<Work> {
-    let compile = limits::INSTALL_INSTRUCTIONS_MAX;
+    let compile = limits::COMPILE_INSTRUCTIONS_MAX;
     let work = |run, compile| Some(Work { run, compile });
     match Method::parse(method).ok()? {
         Method::InstallCode | Method::InstallChunkedCode => work(limits::INSTALL_INSTRUCTIONS_MAX, compile),

@@ -1,7 +1,7 @@
 //! A Wasm host for tests: "modules" are lists of exports, arguments are scripts.
 //!
-//! A module's words `canister_...` are hooks that it exports; `weighs N` are the instructions of compiling it. A script is
-//! `;`-separated commands:
+//! A module's words `canister_...` are hooks that it exports; `weighs N` are the instructions of compiling it; `start{SCRIPT}` and
+//! `pre{SCRIPT}` are what its start function and `canister_pre_upgrade` do. A script is `;`-separated commands:
 //! `inc` (a counter in the heap), `reply TEXT`, `reply_count`, `reply_data` (argument of a callback), `reject TEXT`, `trap TEXT`,
 //! `spin N`, `accept N`, `burn N`, `timer NANOS`, `print TEXT`, `certify TEXT`, `grow N`, `stable TEXT`,
 //! `call CALLEE METHOD CYCLES SCRIPT CALLBACK [TIMEOUT]`, where SCRIPT (the argument) and CALLBACK are indices of [`Host::scripts`].
@@ -38,6 +38,13 @@ impl Host {
     }
 }
 
+/// What stands in a module's text between `begin` and the next closing brace.
+fn inner(module: &[u8], begin: &str) -> String {
+    let text = String::from_utf8_lossy(module);
+    let script = text.split_once(begin).and_then(|(_, rest)| rest.split_once('}'));
+    script.map(|(script, _)| script.to_owned()).unwrap_or_default()
+}
+
 /// What a test module exports: hooks named in the "module" text.
 pub(super) fn info(wasm: &[u8]) -> ModuleInfo {
     let text = String::from_utf8_lossy(wasm).into_owned();
@@ -46,6 +53,7 @@ pub(super) fn info(wasm: &[u8]) -> ModuleInfo {
         updates: ["run".to_owned()].into(),
         queries: ["ask".to_owned()].into(),
         composite_queries: ["compose".to_owned()].into(),
+        has_start: text.contains("start{"),
         hooks: text.split_whitespace().filter(|word| word.starts_with("canister_")).map(str::to_owned).collect(),
         compile_instructions: text
             .split_once("weighs ")
@@ -77,7 +85,7 @@ impl Engine for Host {
     fn run(&self, run: Run<'_>) -> Ran {
         let mut api = run.api;
         let mut heap = run.code.heap.clone();
-        let (kind, script) = self.script(&run.entry, &mut api);
+        let (kind, script) = self.script(&run.entry, &mut api, &run.code.wasm);
         let name = run.canister.as_slice().get(7).copied().unwrap_or(0);
         self.trace.lock().unwrap().push(format!("{name} {kind} {script}"));
         let mut machine = Machine { host: self, api: &mut api, heap: &mut heap, memory: vec![0; 1 << 16], used: 10 };
@@ -99,7 +107,7 @@ impl Engine for Host {
 }
 
 impl Host {
-    fn script(&self, entry: &Entry, api: &mut SystemApi) -> (&'static str, String) {
+    fn script(&self, entry: &Entry, api: &mut SystemApi, module: &[u8]) -> (&'static str, String) {
         let at = |index: u64| self.scripts.get(index as usize).cloned().unwrap_or_else(|| "missing".into());
         match (entry, api.mode()) {
             (Entry::Callback(continuation), Mode::Reply | Mode::CompositeReply) => {
@@ -112,7 +120,8 @@ impl Host {
             (Entry::Export(name), Mode::Task) if name == "canister_heartbeat" => ("heartbeat", "inc".into()),
             (Entry::Export(name), Mode::Task) if name == "canister_on_low_wasm_memory" => ("low memory", "inc".into()),
             (Entry::Export(_), Mode::Task) => ("timer", "inc".into()),
-            (Entry::Start, _) => ("start", String::new()),
+            (Entry::Start, _) => ("start", inner(module, "start{")),
+            (Entry::Export(_), Mode::PreUpgrade) => ("hook", inner(module, "pre{")),
             (Entry::Export(_), mode) => {
                 let mut heap = vec![0; 1 << 16];
                 let size = api.msg_arg_data_size().unwrap_or(0);

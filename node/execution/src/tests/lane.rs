@@ -14,7 +14,7 @@ const SLICE: u64 = limits::SLICE_INSTRUCTIONS;
 /// What compiling a slice's worth of module is given.
 const SLICE_NANOS: u64 = SLICE / 1_000 * limits::COMPILE_NANOS_PER_1000_INSTRUCTIONS;
 /// Less than that.
-const SHORT: u64 = 20_000_000;
+pub(super) const SHORT: u64 = 20_000_000;
 
 /// A module that weighs so much.
 pub(super) fn heavy(weight: u64, name: &str) -> String {
@@ -27,7 +27,7 @@ pub(super) fn install_args(canister_id: CanisterId, mode: CanisterInstallMode, m
     candid::encode_one(InstallCodeArgs { mode, canister_id, wasm_module, arg, sender_canister_version: None }).unwrap()
 }
 
-fn manage(network: &mut Network, method: &str, argument: &[u8]) -> RequestId {
+pub(super) fn manage(network: &mut Network, method: &str, argument: &[u8]) -> RequestId {
     let call = network.call(1, Principal::management_canister(), method, argument);
     let id = call.request_id;
     network.block_after(SHORT, vec![call]);
@@ -39,12 +39,12 @@ fn upgrade(network: &mut Network, id: CanisterId, module: &str) -> RequestId {
     manage(network, "install_code", &install_args(id, CanisterInstallMode::Upgrade(None), module, "inc"))
 }
 
-fn has_ended(network: &Network, id: &RequestId) -> bool {
+pub(super) fn has_ended(network: &Network, id: &RequestId) -> bool {
     network.state().ingress_status(id).unwrap().is_terminal()
 }
 
 /// Empty blocks of this length until the request has ended; how many there were.
-fn rounds_until_ended(network: &mut Network, nanos: u64, id: &RequestId) -> u64 {
+pub(super) fn rounds_until_ended(network: &mut Network, nanos: u64, id: &RequestId) -> u64 {
     for round in 0..2_000 {
         if has_ended(network, id) {
             return round;
@@ -207,7 +207,7 @@ fn who_floods_the_lane_is_turned_away_and_others_run_in_every_round() {
     let attackers: Vec<_> = (0..20).map(|index| network.install(0x100 + index, "m", 10 * CREDIT)).collect();
     let victim = network.install(0x200, "m", CREDIT);
     let small = network.install(0x201, "m", CREDIT);
-    let most = limits::INSTALL_INSTRUCTIONS_MAX;
+    let most = limits::COMPILE_INSTRUCTIONS_MAX;
     let (mut turned_away, mut requests, mut installed) = (0, Vec::new(), 0);
     for round in 0..=ROUNDS {
         let mut calls: Vec<_> = attackers

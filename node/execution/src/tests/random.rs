@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{Call, execute};
 use ic_management_canister_types::{CanisterIdRecord, CanisterInstallMode};
-use mains_state::{IngressStatus, State};
+use mains_state::{Canister, IngressStatus, State};
 use mains_types::{Principal, UnixNanos, ids::canister_id, limits::SLICE_INSTRUCTIONS};
 
 struct Dice(u64);
@@ -63,7 +63,12 @@ fn manage(network: &mut Network, dice: &mut Dice, script: &str) -> Call {
         3 => call("canister_status", &record),
         4 => call("uninstall_code", &record),
         kind => {
-            let module = heavy(dice.roll(3 * SLICE_INSTRUCTIONS), ["m", "canister_heartbeat"][dice.roll(2) as usize]);
+            let module = heavy(
+                dice.roll(3 * SLICE_INSTRUCTIONS),
+                ["m", "canister_heartbeat canister_pre_upgrade"][dice.roll(2) as usize],
+            );
+            let long = format!("inc;burn 700;spin {};stable left", dice.roll(3 * SLICE_INSTRUCTIONS));
+            let script = [script, "inc", "stable text;inc;print line", &long, &long][dice.roll(5) as usize];
             let mode = if kind < 8 { CanisterInstallMode::Reinstall } else { CanisterInstallMode::Upgrade(None) };
             call("install_code", &install_args(id, mode, &module, script))
         }
@@ -72,7 +77,7 @@ fn manage(network: &mut Network, dice: &mut Dice, script: &str) -> Call {
 
 #[test]
 fn replicas_agree_books_balance_and_a_restart_changes_nothing() {
-    let (mut prepared, mut installed) = (0, 0);
+    let (mut prepared, mut paused, mut installed) = (0, 0, 0);
     for seed in 1..=12u64 {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let scripts: Vec<String> = (0..44).map(|_| script(&mut dice)).collect();
@@ -98,6 +103,9 @@ fn replicas_agree_books_balance_and_a_restart_changes_nothing() {
             let calls = calls.into_iter().chain(managed).collect();
             let state = network.state.take().unwrap();
             prepared += state.preparing().count();
+            let is_paused =
+                |canister: &&Canister| canister.paused.as_ref().is_some_and(|paused| paused.installing.is_some());
+            paused += state.canisters().filter(is_paused).count();
             let next = block(&state, 1 + dice.roll(5 * UnixNanos::SECOND), calls);
             let restarted = State::decode(&state.encode()).unwrap();
             assert_eq!(restarted.root(), state.root());
@@ -111,5 +119,8 @@ fn replicas_agree_books_balance_and_a_restart_changes_nothing() {
         let is_done = |id| matches!(network.state().ingress_status(id), Some(IngressStatus::Replied(_)));
         installed += installs.iter().filter(|id| is_done(id)).count();
     }
-    assert!(prepared > 50 && installed > 0, "{prepared} calls found in the lane, {installed} modules installed");
+    assert!(
+        prepared > 50 && installed > 20 && paused > 20,
+        "{prepared} calls found in the lane, {paused} paused, {installed} modules installed"
+    );
 }

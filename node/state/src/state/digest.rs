@@ -4,11 +4,12 @@ use crate::{
     Canister, Code, RunStatus, Settings, Snapshot,
     canister::{Change, LogRecord},
     message::{CallContext, Callback},
-    paused::{Beginning, Paused},
+    paused::{Beginning, Draft, Installing, Paused},
+    preparing::Accepted,
     snapshot::{Content, Global, HookStatus, Upload},
 };
 use imbl::{OrdMap, Vector};
-use mains_types::{CanisterId, Cycles, Digest32, UnixNanos};
+use mains_types::{CanisterId, Cycles, Digest32, Principal, UnixNanos};
 use serde::Serialize;
 
 /// BLAKE3 over the postcard encoding.
@@ -83,8 +84,31 @@ pub(super) fn canister(canister: &Canister) -> Digest32 {
 }
 
 fn summarise_paused(paused: &Paused) -> PausedSummary<'_> {
-    let Paused { work, beginning, reserved, slices, place, turn } = paused;
-    PausedSummary { work: work.digest(), beginning, reserved: *reserved, slices: *slices, place: *place, turn: *turn }
+    let Paused { work, installing, beginning, reserved, slices, place, turn } = paused;
+    PausedSummary {
+        work: work.digest(),
+        installing: installing.as_ref().map(summarise_installing),
+        beginning,
+        reserved: *reserved,
+        slices: *slices,
+        place: *place,
+        turn: *turn,
+    }
+}
+
+fn summarise_installing(installing: &Installing) -> InstallingSummary<'_> {
+    let Installing { module, steps, instructions, burned, draft } = installing;
+    let draft = draft.as_ref().map(|draft| {
+        let Draft { code, certified_data, global_timer, log, next_log } = draft;
+        DraftSummary { code: summarise(code), certified_data, global_timer: *global_timer, log, next_log: *next_log }
+    });
+    InstallingSummary { module: accepted(module), steps: *steps, instructions: *instructions, burned: *burned, draft }
+}
+
+/// A module by the hashes that name it.
+pub(super) fn accepted(module: &Accepted) -> AcceptedSummary<'_> {
+    let Accepted { wasm: _, id, hash, publisher } = module;
+    AcceptedSummary { id, hash, publisher: *publisher }
 }
 
 fn summarise(code: &Code) -> CodeSummary<'_> {
@@ -185,11 +209,37 @@ struct Summary<'a> {
 #[derive(Serialize)]
 struct PausedSummary<'a> {
     work: Digest32,
+    installing: Option<InstallingSummary<'a>>,
     beginning: &'a Beginning,
     reserved: Cycles,
     slices: u64,
     place: Option<u64>,
     turn: u64,
+}
+
+#[derive(Serialize)]
+struct InstallingSummary<'a> {
+    module: AcceptedSummary<'a>,
+    steps: u64,
+    instructions: u64,
+    burned: Cycles,
+    draft: Option<DraftSummary<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct AcceptedSummary<'a> {
+    id: &'a Digest32,
+    hash: &'a Digest32,
+    publisher: Option<Principal>,
+}
+
+#[derive(Serialize)]
+struct DraftSummary<'a> {
+    code: CodeSummary<'a>,
+    certified_data: &'a [u8],
+    global_timer: Option<UnixNanos>,
+    log: &'a Vector<LogRecord>,
+    next_log: u64,
 }
 
 #[derive(Serialize)]

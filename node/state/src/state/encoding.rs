@@ -5,6 +5,7 @@ use crate::{
     Canister, Code,
     blob::{Blob, ReadError},
     objects::{self, Kept, ObjectSink, ObjectSource, Part},
+    paused::Work,
     preparing::Preparing,
     shared::{self, Memo, Tables},
     snapshot::Content,
@@ -228,8 +229,10 @@ impl State {
         if waiting.map(|message| message.bytes()).sum::<u64>() + prepared != self.system_queue_bytes {
             return Err(EncodingError::Inconsistent("bytes of the built-in canisters' queues".into()));
         }
-        if self.preparing.iter().any(|entry| entry.module.id != *blake3::hash(&entry.module.wasm).as_bytes()) {
-            return Err(EncodingError::Inconsistent("digest of a module that is being compiled".into()));
+        let installing = self.canisters.values().filter_map(|canister| canister.paused.as_ref()?.installing.as_ref());
+        let mut accepted = self.preparing.iter().map(|entry| &entry.module).chain(installing.map(|it| &it.module));
+        if accepted.any(|module| module.id != *blake3::hash(&module.wasm).as_bytes()) {
+            return Err(EncodingError::Inconsistent("digest of a module that is being installed".into()));
         }
         for code in checked.into_values() {
             self.modules.share(&mut code.clone());
@@ -249,6 +252,8 @@ fn check<'a>(id: &CanisterId, canister: &'a Canister, checked: &mut CheckedModul
         Content::Taken(code) => Some(code),
         Content::Uploaded(_) => None,
     });
+    let installing = canister.paused.as_ref().map(|paused| (&**paused.work, paused.installing.as_ref()));
+    let draft = installing.and_then(|(_, installing)| installing?.draft.as_ref()).map(|draft| &draft.code);
     let fits = [
         (*id == canister.id, "stands under another id"),
         (
@@ -257,10 +262,14 @@ fn check<'a>(id: &CanisterId, canister: &'a Canister, checked: &mut CheckedModul
         ),
         (canister.paused.as_ref().is_none_or(|paused| paused.place.is_some()), "its paused message has no place"),
         (
+            installing.is_none_or(|(work, installing)| matches!(work, Work::Install(_)) == installing.is_some()),
+            "its paused message does not fit what it installs",
+        ),
+        (
             canister.queue.iter().map(|message| message.bytes()).sum::<u64>() == canister.queue_bytes,
             "bytes of its queue",
         ),
-        (canister.code.iter().chain(taken).all(|code| is_module(code, checked)), "digest of a module"),
+        (canister.code.iter().chain(taken).chain(draft).all(|code| is_module(code, checked)), "digest of a module"),
         (are_hashed(&canister.chunks), "hash of a chunk"),
         (canister.snapshots.values().all(|snapshot| are_hashed(&snapshot.chunks)), "hash of a snapshot's chunk"),
         (canister.snapshots.values().all(|snapshot| snapshot.bytes() == snapshot.counted()), "bytes of a snapshot"),

@@ -1,6 +1,9 @@
 //! The lane of calls whose modules are being compiled, one after the other.
 
-use super::State;
+use super::{
+    State,
+    digest::{self, AcceptedSummary},
+};
 use crate::{
     message::{Hashed, SystemMessage},
     preparing::{Accepted, Preparing},
@@ -14,8 +17,7 @@ use std::sync::Arc;
 pub(super) struct Summary<'a> {
     about: &'a CanisterId,
     message: Digest32,
-    module: [&'a Digest32; 2],
-    publisher: Option<mains_types::Principal>,
+    module: AcceptedSummary<'a>,
     reserved: Cycles,
     due: (Height, UnixNanos),
 }
@@ -101,12 +103,10 @@ impl State {
 fn summarise(entry: &Preparing) -> Summary<'_> {
     // No `..`: whoever adds a field decides here how the root covers it.
     let Preparing { about, message, module, reserved, due_height, due } = entry;
-    let Accepted { wasm: _, id, hash, publisher } = module;
     Summary {
         about,
         message: message.digest(),
-        module: [id, hash],
-        publisher: *publisher,
+        module: digest::accepted(module),
         reserved: *reserved,
         due: (*due_height, *due),
     }

@@ -80,8 +80,10 @@ fn installing(c: &mut Cases) {
         ensure!(a.status().await?.module_hash.is_none(), "expected no module");
         Ok(())
     });
-    c.case("an init that never ends is stopped", |w| async move {
-        rejects(&w.empty().await?.install(fault(op::ENDLESS_LOOP)).await?, 5, "instructions")
+    c.case("an init that needs more than one round is done in several", |w| async move {
+        let a = w.empty().await?;
+        manage::done(a.install(spin(300_000_000) + keep("ready")).await?)?;
+        same(a.look(reply(kept())).await?, "ready")
     });
     c.case("a canister cannot install over itself while it serves: its own upgrade comes after", |w| async move {
         let a = w.canister().await?;

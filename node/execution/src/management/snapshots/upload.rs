@@ -27,7 +27,7 @@ pub(super) fn code(
 ) -> Result<Code, Halt> {
     let mut bytes = vec![0; upload.module_bytes as usize];
     upload.module.read(0, &mut bytes);
-    if call.prepared.is_some_and(|prepared| prepared.hash != module::hash(&bytes)) {
+    if call.steps.module.as_ref().is_some_and(|prepared| prepared.hash != module::hash(&bytes)) {
         return Err(refusal::changed_meanwhile(id).into());
     }
     let module = install::accept_module(call, |_| Ok(Cow::Owned(bytes)))?;
