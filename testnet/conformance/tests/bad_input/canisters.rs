@@ -10,9 +10,9 @@ use mains_conformance::{
 };
 use mains_types::{CanisterId, Cycles, Principal, ids};
 
-/// A little more than the instructions of one install cost, so that a few calls later the canister is broke.
-const LITTLE: Cycles = Cycles(20_000_000_000);
-/// Calls after which a canister with [`LITTLE`] must be broke.
+/// A little more than what an install sets aside: 300 G instructions and compiling, on four replicas 98.5 G cycles.
+const LITTLE: Cycles = Cycles(105_000_000_000);
+/// Calls after which a canister with a fifth of [`LITTLE`] must be broke.
 const CALLS: usize = 100;
 
 pub(super) async fn run(suite: &mut Suite<'_>) -> Result<()> {
@@ -210,7 +210,11 @@ async fn spent(network: &Network) -> Result<()> {
     let burner = modules::assemble(
         r#"(module
           (import "ic0" "msg_reply" (func $reply))
+          (import "ic0" "cycles_burn128" (func $cycles_burn (param i64 i64 i32)))
           (memory 1)
+          (func (export "canister_update waste")
+            (call $cycles_burn (i64.const 0) (i64.const 85000000000) (i32.const 0))
+            (call $reply))
           (func (export "canister_update burn") (local i32)
             (loop
               (memory.fill (i32.const 0) (i32.const 7) (i32.const 65000))
@@ -219,6 +223,7 @@ async fn spent(network: &Network) -> Result<()> {
             (call $reply)))"#,
     );
     manage::done(manage::install(&client, canister, Install::Fresh, &burner).await?)?;
+    manage::done(manage::call(&client, canister, "waste").await?)?;
     let mut refused = None;
     for _ in 0..CALLS {
         if let Err(rejection) = manage::call(&client, canister, "burn").await? {
