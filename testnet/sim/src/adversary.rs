@@ -139,3 +139,10 @@ pub trait Liar: Send {
     /// What is sent instead of `letter`; `None` if it stays as it is.
     fn send(&mut self, tools: &mut Tools, letter: &Letter) -> Option<Vec<Letter>>;
 }
+
+/// One that does several things: the first of them that bends a letter does.
+impl Liar for Vec<Box<dyn Liar>> {
+    fn send(&mut self, tools: &mut Tools, letter: &Letter) -> Option<Vec<Letter>> {
+        self.iter_mut().find_map(|liar| liar.send(tools, letter))
+    }
+}

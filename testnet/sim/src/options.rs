@@ -144,7 +144,7 @@ pub struct Options {
     pub skews: Vec<Skew>,
     /// A member whose clock is far off.
     pub far_clock: Option<usize>,
-    /// Members that lie, and how.
+    /// Members that lie, and how: each in one way or several.
     pub byzantine: Vec<(usize, Behaviour)>,
     /// When members are started with a binary that knows a newer version; `None` for one that stays behind until everything
     /// heals.
@@ -248,6 +248,9 @@ fn generator(seed: u64, part: u64) -> StdRng {
     StdRng::from_seed(bytes)
 }
 
+/// Ways in which one member lies at most.
+const BEHAVIOURS_MAX: usize = 3;
+
 /// Hands out members that may be faulty, at most f of them.
 struct Faulty {
     left: usize,
@@ -270,8 +273,16 @@ impl Faulty {
 
     fn liars(&mut self, mut rng: StdRng) -> Vec<(usize, Behaviour)> {
         let count = rng.random_range(1..=self.left.max(1));
-        let mut behaviour = || Behaviour::ALL[rng.random_range(0..Behaviour::ALL.len())];
-        (0..count).filter_map(|_| Some((self.take()?, behaviour()))).collect()
+        let mut liars = Vec::new();
+        for member in (0..count).map_while(|_| self.take()) {
+            for _ in 0..rng.random_range(1..=BEHAVIOURS_MAX) {
+                let lie = (member, Behaviour::ALL[rng.random_range(0..Behaviour::ALL.len())]);
+                if !liars.contains(&lie) {
+                    liars.push(lie);
+                }
+            }
+        }
+        liars
     }
 }
 
@@ -375,6 +386,7 @@ mod tests {
     fn never_more_than_f_members_are_faulty_in_any_way() {
         for options in (0..2_000).map(Options::of) {
             let mut faulty: Vec<usize> = options.byzantine.iter().map(|(member, _)| *member).collect();
+            faulty.dedup();
             faulty.extend(options.rotten);
             faulty.extend(options.far_clock);
             faulty.extend(options.emptied);

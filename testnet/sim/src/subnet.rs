@@ -1,7 +1,7 @@
 //! A subnet under one deterministic runtime: the same value that ships, on simulated machines and a simulated network.
 
 use crate::{
-    adversary::{Loot, Tools},
+    adversary::{Liar, Loot, Tools},
     checkpoints::MemoryCheckpoints,
     checks::Findings,
     disk::{Disk, Loss},
@@ -148,7 +148,8 @@ impl Subnet {
             .enumerate()
             .map(|(member, (key, share))| {
                 let tools = |rng| tools(&genesis, &key, &share, &public, member, rng, [calls.clone(), forged.clone()]);
-                let liar = options.byzantine.iter().find(|(liar, _)| *liar == member);
+                let lies = options.byzantine.iter().filter(|(liar, _)| *liar == member);
+                let liar: Vec<Box<dyn Liar>> = lies.map(|(_, how)| how.liar()).collect();
                 let tap = Tap {
                     context: context.child("tap"),
                     member,
@@ -157,7 +158,7 @@ impl Subnet {
                     votes: options.is_honest(member).then(|| findings.votes.clone()),
                     duplicated_percent: options.duplicated_percent,
                     rng: StdRng::from_seed(seed(3, member as u64)),
-                    liar: liar.map(|(_, how)| (how.liar(), tools(StdRng::from_seed(seed(4, member as u64))))),
+                    liar: (!liar.is_empty()).then(|| (liar, tools(StdRng::from_seed(seed(4, member as u64))))),
                     senders: Vec::new(),
                 };
                 let disk = Disk::default();

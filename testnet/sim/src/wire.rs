@@ -40,7 +40,7 @@ pub struct Tap {
     /// What doubling is drawn from.
     pub rng: StdRng,
     /// Bends what is sent.
-    pub liar: Option<(Box<dyn Liar>, Tools)>,
+    pub liar: Option<(Vec<Box<dyn Liar>>, Tools)>,
     /// The senders of all channels, in order.
     pub senders: Vec<Inner>,
 }
