@@ -1,5 +1,6 @@
 //! The core against a host that interprets small scripts instead of Wasm.
 
+mod abuse;
 mod calls;
 mod host;
 mod installing;

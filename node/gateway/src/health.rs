@@ -1,6 +1,6 @@
 //! For probes and monitoring: liveness, readiness, metrics.
 
-use crate::server::Gateway;
+use crate::{metrics::finances_text, server::Gateway};
 use axum::{
     Json, Router,
     extract::State,
@@ -47,5 +47,10 @@ async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
     let mut text =
         gateway.metrics.render(&gateway.replica.status(), gateway.admission.calls_left(), gateway.connections.counts());
     text.push_str(&gateway.replica.metrics());
+    // Looks at every canister: not on a thread that serves clients.
+    let replica = gateway.replica.clone();
+    if let Ok(Some(finances)) = tokio::task::spawn_blocking(move || replica.finances()).await {
+        text.push_str(&finances_text(&finances));
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

@@ -6,7 +6,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use mains_replica::Status;
+use mains_replica::{Finances, Status};
 use std::{
     fmt::Write,
     sync::{
@@ -166,6 +166,27 @@ impl Latency {
     }
 }
 
+/// Prometheus text of the subnet's money.
+pub(crate) fn finances_text(finances: &Finances) -> String {
+    let mut out = String::with_capacity(1 << 10);
+    let name = "mains_ledger_alerts_canisters_count";
+    out.push_str(&format!("# HELP {name} Canisters whose owners should look.\n# TYPE {name} gauge\n"));
+    for (alert, count) in &finances.alerts {
+        out.push_str(&format!("{name}{{alert=\"{}\"}} {count}\n", alert.name()));
+    }
+    for (name, help, value) in [
+        ("mains_ledger_epoch", "The present epoch.", u128::from(finances.epoch)),
+        ("mains_ledger_tariff_version", "The tariff in force.", u128::from(finances.tariff_version)),
+        ("mains_ledger_income_cycles", "Paid by users since the last settlement.", finances.income.get()),
+        ("mains_ledger_operators_cycles", "Earned by operators, to be paid out.", finances.operators.get()),
+        ("mains_ledger_reserve_cycles", "The subnet's savings.", finances.reserve.get()),
+        ("mains_ledger_commons_cycles", "The community's fund.", finances.commons.get()),
+    ] {
+        out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
+    }
+    out
+}
+
 /// Microseconds as a decimal number of seconds.
 fn seconds(micros: u64) -> String {
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
@@ -181,6 +202,14 @@ mod tests {
         assert!(matches!(Endpoint::of("/api/v2/canister/aaaaa-aa/query"), Endpoint::Query));
         assert!(matches!(Endpoint::of("/api/mains/v1/status"), Endpoint::Json));
         assert!(matches!(Endpoint::of("/"), Endpoint::Other));
+    }
+
+    #[test]
+    fn money_is_told_in_whole_cycles_and_every_alert_has_a_line() {
+        let alerts = mains_ledger::Alert::ALL.into_iter().zip(3..).collect();
+        let text = finances_text(&Finances { alerts, reserve: mains_types::Cycles(1 << 100), ..Finances::default() });
+        assert!(text.contains("mains_ledger_alerts_canisters_count{alert=\"unusual_burn\"} 6\n"), "{text}");
+        assert!(text.contains("\nmains_ledger_reserve_cycles 1267650600228229401496703205376\n"), "{text}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod certifier;
 mod clocks;
 pub mod executor;
+mod finances;
 pub mod handle;
 pub mod pool;
 mod proposer;
@@ -18,6 +19,7 @@ pub mod threads;
 pub mod view;
 
 pub use executor::{BlockSummary, NoObserver, Observer};
+pub use finances::Finances;
 pub use handle::{
     Effective, EvidenceStatus, Identity, PeerStatus, QueryReply, ReadStateError, ReplicaHandle, Status, SubmitError,
     Surroundings, SwitchStatus,

@@ -1,5 +1,6 @@
 //! The built-in canisters from outside, as wallets and `icp` call them.
 
+mod abuse;
 mod ledgers;
 
 use super::icp_ledger::account_identifier;
