@@ -1,7 +1,11 @@
-//! What happened to money since the last block: derived from the ledger, never part of its digest.
+//! What happened to money since the last block. Entries are derived and not kept in the ledger; a hash chain over all of
+//! them is, so that whoever keeps them can show that none is missing, changed or made up.
+
+#[cfg(test)]
+mod tests;
 
 use crate::account::{Account, CanisterAccount, Resource};
-use mains_types::{CanisterId, Cycles};
+use mains_types::{CanisterId, Cycles, Digest32, Height};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -66,7 +70,37 @@ pub enum Entry {
     },
 }
 
+/// Separates this hash from all others.
+const CONTEXT: &str = "mains 2026 journal v1";
+
+/// What the chain of the journal is after `entries` of the block at `height`, in their order; `head` is what it was before.
+/// A block without entries leaves it as it is.
+pub fn append<'a>(head: &Digest32, height: Height, entries: impl IntoIterator<Item = &'a Entry>) -> Digest32 {
+    let mut entries = entries.into_iter().peekable();
+    if entries.peek().is_none() {
+        return *head;
+    }
+    let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
+    hasher.update(head).update(&height.get().to_le_bytes());
+    for entry in entries {
+        let bytes = entry.encode();
+        hasher.update(&(bytes.len() as u64).to_le_bytes()).update(&bytes);
+    }
+    *hasher.finalize().as_bytes()
+}
+
 impl Entry {
+    /// Its bytes, as kept and as hashed: postcard.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_allocvec(self).expect("plain data, in memory")
+    }
+
+    /// Reads what [`Entry::encode`] writes; `None` for anything else.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (entry, rest) = postcard::take_from_bytes(bytes).ok()?;
+        rest.is_empty().then_some(entry)
+    }
+
     /// The accounts whose owners it concerns: payer and payee of a transfer, or the canister metered.
     pub fn accounts(&self) -> impl Iterator<Item = Account> + use<> {
         let (first, second) = match self {

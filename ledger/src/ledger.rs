@@ -19,7 +19,7 @@ use crate::{
 };
 use digest::Lattice;
 use imbl::{OrdMap, Vector};
-use mains_types::{CanisterId, Cycles, Height, Principal};
+use mains_types::{CanisterId, Cycles, Digest32, Height, Principal};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
 
@@ -49,6 +49,8 @@ pub struct Ledger {
     charged: [u128; Resource::COUNT],
     /// The part of `charged` that closed canisters paid.
     closed: [u128; Resource::COUNT],
+    /// Hash chain over all entries of the journal, see [`crate::journal::append`].
+    journal_head: Digest32,
 
     // Derived: sums over the maps above, and their digest.
     canisters_total: u128,
@@ -62,6 +64,8 @@ pub struct Ledger {
     touched_canisters: OrdMap<CanisterId, Touched>,
     touched_members: OrdMap<Member, u128>,
     entries: Vector<Entry>,
+    /// How many of these `journal_head` covers.
+    chained: usize,
     /// The lattice hash with what was touched, once somebody has asked for it.
     folded: OnceLock<Arc<Lattice>>,
 }
@@ -96,6 +100,7 @@ impl Ledger {
             rounding: 0,
             charged: [0; Resource::COUNT],
             closed: [0; Resource::COUNT],
+            journal_head: [0; 32],
             canisters_total: 0,
             members_total: 0,
             operators_total: 0,
@@ -103,6 +108,7 @@ impl Ledger {
             touched_canisters: OrdMap::new(),
             touched_members: OrdMap::new(),
             entries: Vector::new(),
+            chained: 0,
             folded: OnceLock::new(),
         }
     }
@@ -138,6 +144,11 @@ impl Ledger {
     /// A block begins: what changes from here on changed then.
     pub fn begin(&mut self, now: Moment) {
         self.now = now;
+    }
+
+    /// The head of the hash chain over all entries of the journal up to the last [`Ledger::close_journal`].
+    pub fn journal_head(&self) -> Digest32 {
+        self.journal_head
     }
 
     /// The number of the present period of account: it ends with every settlement and every change of tariff.

@@ -5,7 +5,6 @@
 //! depends on the content only, never on its history. 1,024 lanes of 16 bits give about 200 bits of security.
 
 use super::*;
-use mains_types::Digest32;
 
 const LANES: usize = 1024;
 
@@ -38,7 +37,8 @@ impl Lattice {
 }
 
 impl Ledger {
-    /// The digest of everything that replicas must agree on. Its cost grows with what changed since the last
+    /// The digest of everything that replicas must agree on, but for the head of the journal, which depends on how the books
+    /// came to be what they are and is certified beside it. Its cost grows with what changed since the last
     /// [`Ledger::take_journal`], not with the number of accounts.
     pub fn digest(&self) -> Digest32 {
         let mut hasher = blake3::Hasher::new_derive_key("mains 2026 ledger digest v1");

@@ -21,6 +21,7 @@ pub(super) struct Record {
     rounding: u128,
     charged: [u128; Resource::COUNT],
     closed: [u128; Resource::COUNT],
+    journal_head: Digest32,
 }
 
 impl From<Ledger> for Record {
@@ -42,6 +43,7 @@ impl From<Ledger> for Record {
             rounding: ledger.rounding,
             charged: ledger.charged,
             closed: ledger.closed,
+            journal_head: ledger.journal_head,
         }
     }
 }
@@ -77,6 +79,7 @@ impl TryFrom<Record> for Ledger {
             rounding: record.rounding,
             charged: record.charged,
             closed: record.closed,
+            journal_head: record.journal_head,
             canisters_total,
             members_total,
             operators_total,
@@ -84,6 +87,7 @@ impl TryFrom<Record> for Ledger {
             touched_canisters: OrdMap::new(),
             touched_members: OrdMap::new(),
             entries: Vector::new(),
+            chained: 0,
             folded: OnceLock::new(),
         };
         ledger.check_full()?;

@@ -1,6 +1,7 @@
 //! Moving money. Every verb debits and credits the same amount; a refused one has changed nothing.
 
 use super::*;
+use crate::journal;
 
 impl Ledger {
     /// Moves `amount` between accounts of people, canisters, operators, reserve and commons.
@@ -178,17 +179,37 @@ impl Ledger {
         Ok(rest)
     }
 
-    /// What happened since the last call: transfers in order, then charges and reservations summed per canister.
-    /// Call it once per block, after the block's state was sealed.
-    pub fn take_journal(&mut self) -> Vec<Entry> {
-        self.lattice = self.current_lattice();
-        let mut journal: Vec<Entry> = std::mem::take(&mut self.entries).into_iter().collect();
-        for (canister, touched) in &std::mem::take(&mut self.touched_canisters) {
-            let now = self.canisters.get(canister).map(Arc::as_ref);
-            journal_canister(canister, touched.journaled.as_deref(), now, |entry| journal.push(entry));
+    /// Writes the journal of the block up: transfers in order, then charges and reservations summed per canister; from
+    /// then on [`Ledger::journal_head`] covers them. Call it when nothing moves any more in the block.
+    pub fn close_journal(&mut self) {
+        let mut changed = Vec::new();
+        for (canister, touched) in &self.touched_canisters {
+            let now = self.canisters.get(canister);
+            if touched.journaled.as_ref() != now {
+                let before = touched.journaled.as_deref();
+                journal_canister(canister, before, now.map(Arc::as_ref), |entry| self.entries.push_back(entry));
+                changed.push(*canister);
+            }
         }
+        for canister in changed {
+            if let Some(touched) = self.touched_canisters.get_mut(&canister) {
+                touched.journaled = self.canisters.get(&canister).cloned();
+            }
+        }
+        let entries = self.entries.iter().skip(self.chained);
+        self.journal_head = journal::append(&self.journal_head, self.now.height, entries);
+        self.chained = self.entries.len();
+    }
+
+    /// What happened since the last call, as [`Ledger::close_journal`] wrote it up. Call it once per block, after the block's
+    /// state was sealed.
+    pub fn take_journal(&mut self) -> Vec<Entry> {
+        self.close_journal();
+        self.lattice = self.current_lattice();
+        self.touched_canisters = OrdMap::new();
         self.touched_members = OrdMap::new();
-        journal
+        self.chained = 0;
+        std::mem::take(&mut self.entries).into_iter().collect()
     }
 
     /// Takes `amount` from any account but issuance, income, in flight and rounding.

@@ -29,6 +29,7 @@ impl State {
         for id in metered.iter().chain(dirty.canisters.keys()) {
             self.certify_account(id);
         }
+        self.ledger.close_journal();
         self.certify_chain();
         self.root()
     }
@@ -67,6 +68,7 @@ impl State {
         put(&mut self.tree, &[b"mains", b"state", b"block"], self.block.to_vec());
         let tariff = self.ledger.tariff();
         put(&mut self.tree, &[b"mains", b"tariff", &tariff.version.to_be_bytes()], tariff.encode());
+        put(&mut self.tree, &[b"mains", b"journal"], self.ledger.journal_head().to_vec());
         put(&mut self.tree, &[b"mains", b"state", b"ledger"], self.ledger.digest().to_vec());
         put(&mut self.tree, &[b"mains", b"state", b"scheduler"], scheduler.to_vec());
         put(&mut self.tree, &[b"mains", b"state", b"metrics"], self.metrics.digest().to_vec());
