@@ -244,7 +244,7 @@ impl Ledger {
     ) -> Option<Statement> {
         let present = self.reading(canister, at)?;
         let beginning = Reading { at: Moment::default(), tariff_version: 1, account: CanisterAccount::default() };
-        Some(Statement::between(*canister, since.unwrap_or(&beginning), &present, &self.tariff, footprint))
+        Some(Statement::between(*canister, since.unwrap_or(&beginning), &present, &self.tariff, Some(footprint)))
     }
 
     /// Cycles that exist: issued minus redeemed.

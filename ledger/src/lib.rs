@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod alerts;
+pub mod bill;
 pub mod error;
 pub mod journal;
 pub mod ledger;
@@ -18,9 +19,10 @@ mod testing;
 
 pub use account::{Account, CanisterAccount, Member, Meter, Resource};
 pub use alerts::{Alert, Health};
+pub use bill::Bill;
 pub use error::LedgerError;
 pub use journal::{Entry, TransferId};
 pub use ledger::Ledger;
 pub use settlement::{OperatorWeight, Settlement};
-pub use statement::{Footprint, Line, Moment, Reading, Statement, StatementError};
+pub use statement::{Destination, Footprint, Line, Moment, Outlook, Reading, Statement, StatementError};
 pub use tariff::{Price, Tariff};

@@ -111,7 +111,7 @@ impl Ledger {
 }
 
 /// `amount * part / whole`, rounded down, for `part <= whole` and `whole > 0`; exact for every amount.
-fn proportion(amount: u128, part: u64, whole: u64) -> u128 {
+pub(crate) fn proportion(amount: u128, part: u64, whole: u64) -> u128 {
     let (part, whole) = (u128::from(part), u128::from(whole));
     amount / whole * part + amount % whole * part / whole
 }

@@ -1,8 +1,9 @@
 //! Bills: differences of two meter readings times the published prices, and their verification.
 //!
 //! `opening + received - sent - charged = closing`, always. Whoever has a statement and the tariff can recompute every
-//! line with [`verify`]; the readings themselves are certified under `/mains/account/<canister>`.
+//! line with [`verify`]; [`crate::bill`] adds the proof that the readings are the subnet's.
 
+mod outlook;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -11,16 +12,19 @@ pub mod verification;
 use crate::{
     account::{CanisterAccount, Resource},
     journal::Entry,
-    tariff::{Price, Tariff},
+    settlement::proportion,
+    tariff::{Price, SHARE_WHOLE, Tariff},
 };
 use mains_types::{CanisterId, Cycles, Height, UnixNanos};
 use serde::{Deserialize, Serialize};
 
-pub use text::render_text;
+pub use outlook::{Footprint, Outlook};
+pub use text::{columns, group, price, render_text};
 pub use verification::{StatementError, verify};
 
 /// A height and its block's time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Moment {
     /// The height.
     pub height: Height,
@@ -77,19 +81,9 @@ impl Reading {
     }
 }
 
-/// What a canister costs while it does nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Footprint {
-    /// Bytes it keeps.
-    pub memory_bytes: u64,
-    /// Percent of a core promised to it.
-    pub compute_allocation_percent: u64,
-    /// Seconds its balance must cover before it is frozen.
-    pub freezing_threshold_s: u64,
-}
-
 /// One resource of a statement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Line {
     /// What was metered.
     pub resource: Resource,
@@ -111,8 +105,39 @@ pub struct Line {
     pub amount: Cycles,
 }
 
+/// Where the money went that a canister was charged, by the shares of the tariff. What nodes did not earn of the operators'
+/// share went on to the reserve; see [`crate::settlement`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Destination {
+    /// To those whose nodes did the work.
+    #[serde(with = "decimal_cycles")]
+    pub operators: Cycles,
+    /// To the subnet's savings.
+    #[serde(with = "decimal_cycles")]
+    pub reserve: Cycles,
+    /// To the community's fund.
+    #[serde(with = "decimal_cycles")]
+    pub commons: Cycles,
+    /// What division leaves over.
+    #[serde(with = "decimal_cycles")]
+    pub rounding: Cycles,
+}
+
+impl Destination {
+    /// The parts of `charged`, which they sum up to.
+    pub fn of(charged: Cycles, tariff: &Tariff) -> Self {
+        let share = |parts: u32| Cycles(proportion(charged.get(), u64::from(parts), u64::from(SHARE_WHOLE)));
+        let (operators, reserve) = (share(tariff.operators_share), share(tariff.reserve_share));
+        let commons = share(tariff.commons_share);
+        let parts = operators.get() + reserve.get() + commons.get();
+        Self { operators, reserve, commons, rounding: Cycles(charged.get() - parts) }
+    }
+}
+
 /// The bill of one canister for one period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Statement {
     /// Whose.
     pub canister: CanisterId,
@@ -143,15 +168,10 @@ pub struct Statement {
     /// Balance at the end.
     #[serde(with = "decimal_cycles")]
     pub closing: Cycles,
-    /// What a day of doing nothing costs.
-    #[serde(with = "decimal_cycles")]
-    pub idle_cost_per_day: Cycles,
-    /// The balance below which the canister is frozen.
-    #[serde(with = "decimal_cycles")]
-    pub freezing_limit: Cycles,
-    /// Days until it is frozen if it does nothing; `None` if that costs nothing.
-    #[serde(with = "decimal_option")]
-    pub runway_days: Option<u128>,
+    /// Where what was charged went.
+    pub paid_to: Destination,
+    /// What will become of it if it does nothing; only of a canister that exists at the end.
+    pub outlook: Option<Outlook>,
 }
 
 impl Statement {
@@ -161,7 +181,7 @@ impl Statement {
         opening: &Reading,
         closing: &Reading,
         tariff: &Tariff,
-        footprint: &Footprint,
+        footprint: Option<&Footprint>,
     ) -> Self {
         let (old, new) = (&opening.account, &closing.account);
         let line = |resource: Resource| {
@@ -179,13 +199,7 @@ impl Statement {
         // Differences are below the supply limit, so the sign of what went with calls can be read from the top bit.
         let with_calls = new.in_calls.wrapping_sub(old.in_calls) as i128;
         let (sent_with_calls, received_with_calls) = (with_calls.max(0) as u128, with_calls.min(0).unsigned_abs());
-        let idle = tariff.idle_cost_per_day(footprint.memory_bytes, footprint.compute_allocation_percent);
-        let freezing_limit = tariff.freezing_limit(
-            footprint.memory_bytes,
-            footprint.compute_allocation_percent,
-            footprint.freezing_threshold_s,
-        );
-        let spendable = new.balance().saturating_sub(freezing_limit).get();
+        let charged = Cycles(new.charged().wrapping_sub(old.charged()));
         Self {
             canister,
             from: opening.at,
@@ -197,11 +211,10 @@ impl Statement {
             opening: old.balance(),
             received: Cycles(new.received.wrapping_sub(old.received).wrapping_add(received_with_calls)),
             sent: Cycles(new.sent.wrapping_sub(old.sent).wrapping_add(sent_with_calls)),
-            charged: Cycles(new.charged().wrapping_sub(old.charged())),
+            charged,
             closing: new.balance(),
-            idle_cost_per_day: idle,
-            freezing_limit,
-            runway_days: spendable.checked_div(idle.get()),
+            paid_to: Destination::of(charged, tariff),
+            outlook: footprint.map(|footprint| Outlook::of(tariff, footprint, new.balance())),
         }
     }
 

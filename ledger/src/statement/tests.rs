@@ -137,7 +137,7 @@ fn amounts_have_one_written_form() {
 fn whatever_is_changed_in_a_statement_is_found() {
     let (good, tariff) = sample();
     type Change = fn(&mut Statement);
-    let changes: [(Change, &str); 15] = [
+    let changes: [(Change, &str); 18] = [
         (|it| it.lines[1].quantity += 1, "difference"),
         (|it| it.lines[1].present += 1, "difference"),
         (|it| it.lines[1].present = 0, "difference"),
@@ -151,6 +151,9 @@ fn whatever_is_changed_in_a_statement_is_found() {
         (|it| it.lines.push(it.lines[0].clone()), "12 lines"),
         (|it| it.charged = Cycles(0), "sum up"),
         (|it| it.closing = Cycles::MAX, "is not closing"),
+        (|it| it.paid_to.operators.0 += 1, "where the charged cycles went"),
+        (|it| it.outlook.as_mut().unwrap().footprint.memory_bytes /= 2, "runway"),
+        (|it| it.outlook.as_mut().unwrap().runway_days = None, "runway"),
         (|it| it.tariff_version = 2, "tariff versions 1 to 2"),
         (|it| it.to.height = Height(0), "before it begins"),
     ];
@@ -170,10 +173,11 @@ fn the_runway_counts_the_days_until_it_is_frozen() {
     let statement = |footprint| ledger.statement(&canister_id(0), None, moment(1), &footprint).unwrap();
     let idle = ledger.tariff().idle_cost_per_day(FOOTPRINT.memory_bytes, 0).get();
     let frozen = ledger.tariff().freezing_limit(FOOTPRINT.memory_bytes, 0, FOOTPRINT.freezing_threshold_s).get();
-    assert_eq!(statement(FOOTPRINT).runway_days, Some((BILLION - frozen) / idle));
-    assert_eq!(statement(Footprint::default()).runway_days, None);
+    let runway = |footprint| statement(footprint).outlook.unwrap().runway_days;
+    assert_eq!(runway(FOOTPRINT), Some((BILLION - frozen) / idle));
+    assert_eq!(runway(Footprint::default()), None);
     let huge = Footprint { memory_bytes: u64::MAX, ..FOOTPRINT };
-    assert_eq!(statement(huge).runway_days, Some(0));
+    assert_eq!(runway(huge), Some(0));
     assert!(ledger.statement(&canister_id(99), None, moment(1), &FOOTPRINT).is_none());
 }
 
@@ -194,6 +198,9 @@ opening balance    1,000,000,000
 - sent                        30
 - charged              3,384,616
 = closing balance    996,615,424
+to operators           2,707,692
+to the reserve           338,461
+to the commons           338,461
 idle cost per day      3,297,116
 frozen below          98,913,462
 runway                  272 days

@@ -1,6 +1,9 @@
 //! A statement as text in aligned columns, for terminals and mail.
 
-use crate::{statement::Statement, tariff::Price};
+use crate::{
+    statement::{Destination, Statement},
+    tariff::Price,
+};
 
 /// Renders a statement: what was used, at what price, and where the balance went. Integers only, grouped by thousands.
 pub fn render_text(statement: &Statement) -> String {
@@ -28,17 +31,23 @@ pub fn render_text(statement: &Statement) -> String {
         ["- sent".to_owned(), group(statement.sent.get())],
         ["- charged".to_owned(), group(statement.charged.get())],
         ["= closing balance".to_owned(), group(statement.closing.get())],
-        ["idle cost per day".to_owned(), group(statement.idle_cost_per_day.get())],
-        ["frozen below".to_owned(), group(statement.freezing_limit.get())],
     ];
-    let runway = statement.runway_days.map_or_else(|| "no end".to_owned(), |days| format!("{} days", group(days)));
-    balance.push(["runway".to_owned(), runway]);
+    let Destination { operators, reserve, commons, .. } = statement.paid_to;
+    for (name, amount) in [("to operators", operators), ("to the reserve", reserve), ("to the commons", commons)] {
+        balance.push([name.to_owned(), group(amount.get())]);
+    }
+    if let Some(outlook) = &statement.outlook {
+        balance.push(["idle cost per day".to_owned(), group(outlook.idle_cost_per_day.get())]);
+        balance.push(["frozen below".to_owned(), group(outlook.freezing_limit.get())]);
+        let runway = outlook.runway_days.map_or_else(|| "no end".to_owned(), |days| format!("{} days", group(days)));
+        balance.push(["runway".to_owned(), runway]);
+    }
     columns(&mut text, &balance);
     text
 }
 
 /// Writes rows as columns: the first aligned left, the others right, two spaces between.
-fn columns<const N: usize>(text: &mut String, rows: &[[String; N]]) {
+pub fn columns<const N: usize>(text: &mut String, rows: &[[String; N]]) {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     for row in rows {
@@ -53,7 +62,7 @@ fn columns<const N: usize>(text: &mut String, rows: &[[String; N]]) {
 }
 
 /// An integer with a comma after every three digits.
-fn group(value: u128) -> String {
+pub fn group(value: u128) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (position, digit) in digits.chars().enumerate() {
@@ -66,7 +75,7 @@ fn group(value: u128) -> String {
 }
 
 /// A price to nine places; JSON has the exact fraction.
-fn price(price: &Price) -> String {
+pub fn price(price: &Price) -> String {
     const PLACES: u128 = 1_000_000_000;
     let denominator = u128::from(price.denominator.max(1));
     let (whole, rest) = (price.numerator / denominator, price.numerator % denominator);

@@ -1,6 +1,10 @@
 //! Recomputing a bill from its readings and the tariff, without trusting whoever wrote it.
 
-use crate::{account::Resource, statement::Statement, tariff::Tariff};
+use crate::{
+    account::Resource,
+    statement::{Destination, Outlook, Statement},
+    tariff::Tariff,
+};
 use mains_types::Cycles;
 
 /// What is wrong with a statement.
@@ -63,6 +67,12 @@ pub enum StatementError {
         /// What the lines say.
         expected: Cycles,
     },
+    /// The parts of what was charged are not those that the tariff's shares make.
+    #[error("where the charged cycles went is not what the tariff's shares say")]
+    Destination,
+    /// Cost of doing nothing, limit or runway do not follow from memory, allocation and balance.
+    #[error("cost per day, freezing limit or runway do not follow from footprint and closing balance")]
+    Outlook,
     /// Opening + received - sent - charged is not closing.
     #[error("opening + received - sent - charged is not closing")]
     Balance,
@@ -70,8 +80,7 @@ pub enum StatementError {
 
 /// Recomputes every line and the balance of `statement` under `tariff`.
 ///
-/// This proves the arithmetic. That the readings are the subnet's is proven by a certificate over
-/// `/mains/account/<canister>`; see [`readings`] for what to compare.
+/// This proves the arithmetic. That the readings are the subnet's is what [`crate::bill::Bill::verify`] proves.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -107,10 +116,15 @@ pub fn verify(statement: &Statement, tariff: &Tariff) -> Result<(), StatementErr
     if sum != statement.charged {
         return Err(StatementError::Sum { stated: statement.charged, expected: sum });
     }
-    if statement.balances() { Ok(()) } else { Err(StatementError::Balance) }
-}
-
-/// The meter readings at the end of a statement, as certified under `/mains/account/<canister>`.
-pub fn readings(statement: &Statement) -> impl Iterator<Item = (Resource, u128)> + '_ {
-    statement.lines.iter().map(|line| (line.resource, line.present))
+    if !statement.balances() {
+        return Err(StatementError::Balance);
+    }
+    if statement.paid_to != Destination::of(statement.charged, tariff) {
+        return Err(StatementError::Destination);
+    }
+    let follows = |outlook: &Outlook| *outlook == Outlook::of(tariff, &outlook.footprint, statement.closing);
+    if statement.outlook.as_ref().is_some_and(|outlook| !follows(outlook)) {
+        return Err(StatementError::Outlook);
+    }
+    Ok(())
 }

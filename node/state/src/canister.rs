@@ -9,6 +9,7 @@ use crate::{
     snapshot::HookStatus,
 };
 use imbl::{OrdMap, Vector};
+use mains_ledger::Footprint;
 use mains_types::{CanisterId, Cycles, Digest32, Principal, UnixNanos, limits};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -352,6 +353,15 @@ impl Canister {
         let code = self.code.as_ref().map_or(0, Code::memory_bytes);
         let chunks: u64 = self.chunks.values().map(|chunk| chunk.len() as u64).sum();
         (code + chunks + self.snapshots_bytes() + self.log_bytes()).max(self.settings.memory_allocation)
+    }
+
+    /// What it costs while it does nothing.
+    pub fn footprint(&self) -> Footprint {
+        Footprint {
+            memory_bytes: self.memory_bytes(),
+            compute_allocation_percent: self.settings.compute_allocation,
+            freezing_threshold_s: self.settings.freezing_threshold_seconds,
+        }
     }
 
     /// Bytes of its snapshots, as if they shared nothing.

@@ -100,10 +100,12 @@ impl State {
         let Some(canister) = self.canisters.get(id) else {
             self.tree.remove(&[b"canister", label]);
             self.tree.remove::<&[u8]>(&[b"mains", b"state", b"canister", label]);
+            self.tree.remove::<&[u8]>(&[b"mains", b"footprint", label]);
             return;
         };
         let (tree, modules) = (&mut self.tree, &self.modules);
         put(tree, &[b"mains", b"state", b"canister", label], digest::canister(canister).to_vec());
+        put(tree, &[b"mains", b"footprint", label], canister.footprint().encode().to_vec());
         put(tree, &[b"canister", label, b"controllers"], cbor_principals(canister.settings.controllers.iter()));
         let created_at = leb128(u128::from(canister.created_at.get()));
         put(tree, &[b"canister", label, b"canister_creation_timestamp"], created_at);
