@@ -65,6 +65,9 @@ pub(crate) enum Failure {
     /// No such canister in the certified state.
     #[error("there is no canister {id} on this subnet")]
     NoSuchCanister { id: String },
+    /// There is no statement for that period.
+    #[error("no statement for this period: {reason}")]
+    NoStatement { reason: String },
     /// A query parameter makes no sense.
     #[error("the parameter `{name}` is not valid")]
     BadParameter { name: &'static str },
@@ -170,6 +173,7 @@ impl Failure {
                 (503, "MAINS-1203", "ask another replica; /health/ready tells when this one is back")
             }
             Self::NoSuchCanister { .. } => (404, "MAINS-1301", "/api/mains/v1/canisters lists them"),
+            Self::NoStatement { .. } => (404, "MAINS-1305", "choose another period, or ask a node that keeps more"),
             Self::NoSuchPath => (404, "MAINS-1302", "the interface is at /api/v2, /api/v3, /api/v4 and /api/mains/v1"),
             Self::WrongMethod => (405, "MAINS-1303", "see the documentation of this endpoint"),
             Self::Rejected(_) => (400, "MAINS-1304", "see the message"),

@@ -2,6 +2,8 @@
 //!
 //! Everything comes from the newest certified version. Cycles are decimal strings: they do not fit a JavaScript number.
 
+mod statement;
+
 use crate::{config::Sibling, failure::Failure, history::CertifiedHeight, server::Gateway};
 use axum::{
     Json, Router,
@@ -9,10 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use mains_ledger::{
-    Account, Statement,
-    statement::{Footprint, Moment},
-};
+use mains_ledger::{Account, Moment, Statement};
 use mains_replica::{Status, View};
 use mains_state::{Canister, RunStatus};
 use mains_types::{CanisterId, Principal};
@@ -33,6 +32,7 @@ pub(crate) fn routes() -> Router<Arc<Gateway>> {
         .route("/api/mains/v1/canisters", get(canisters))
         .route("/api/mains/v1/canister/{id}", get(canister))
         .route("/api/mains/v1/canister/{id}/bill", get(bill))
+        .route("/api/mains/v1/canister/{id}/statement", get(statement::statement))
 }
 
 /// This replica and what it knows about the others.
@@ -133,13 +133,8 @@ async fn canister(
 async fn bill(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>) -> Result<Json<Statement>, Failure> {
     let view = newest(&gateway)?;
     let (id, canister) = find(&view, &id)?;
-    let footprint = Footprint {
-        memory_bytes: canister.memory_bytes(),
-        compute_allocation_percent: canister.settings.compute_allocation,
-        freezing_threshold_s: canister.settings.freezing_threshold_seconds,
-    };
     let at = Moment { height: view.height(), time: view.time() };
-    let statement = view.state.ledger.statement(&id, None, at, &footprint);
+    let statement = view.state.ledger.statement(&id, None, at, &canister.footprint());
     statement.map(Json).ok_or(Failure::NoSuchCanister { id: id.to_text() })
 }
 

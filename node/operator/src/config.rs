@@ -35,6 +35,9 @@ pub struct Config {
     /// File that holds the passphrase of sealed keys, relative to this file's directory. Default: asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passphrase_file: Option<PathBuf>,
+    /// Days for which the journal is kept (`data/history.sqlite`); readings, which bills need, are kept for ever. Default: 0,
+    /// which keeps everything.
+    pub journal_days: u32,
     /// Other replicas' APIs, for the status page to show them side by side. Default: none.
     pub siblings: Vec<Sibling>,
     /// Bounds and patience of the API (`node/gateway/src/config.rs`). Default: as there.
@@ -56,6 +59,7 @@ impl Default for Config {
             query_threads: 2,
             log: "info,commonware_consensus=warn,commonware_runtime=warn,libp2p=warn".into(),
             passphrase_file: None,
+            journal_days: 0,
             siblings: Vec::new(),
             gateway: mains_gateway::Config::default(),
         }
@@ -79,6 +83,8 @@ pub struct NodeConfig {
     pub log: String,
     /// File that holds the passphrase of sealed keys.
     pub passphrase_file: Option<PathBuf>,
+    /// Days for which the journal is kept; 0 keeps everything.
+    pub journal_days: u32,
     /// Bounds and patience of the API, and the other replicas' APIs.
     pub gateway: mains_gateway::Config,
 }
@@ -154,6 +160,7 @@ impl Config {
             query_threads: self.query_threads,
             log: self.log,
             passphrase_file: self.passphrase_file.map(|file| directory.join(file)),
+            journal_days: self.journal_days,
             gateway: mains_gateway::Config { siblings: self.siblings, ..self.gateway },
         })
     }

@@ -98,6 +98,12 @@ pub enum OperatorError {
     /// The data directory refuses.
     #[error(transparent)]
     Store(#[from] mains_store::StoreError),
+    /// Something that only a stopped node allows.
+    #[error("the node in {} runs: stop it first", path.display())]
+    Running {
+        /// Its directory.
+        path: PathBuf,
+    },
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}. Stop what uses it, or set another address in {config}")]
     Listen {

@@ -10,6 +10,7 @@ pub mod genesis;
 #[cfg(not(test))]
 mod history;
 pub mod init;
+pub mod journal;
 mod keys;
 // Instantiates the consensus engine, which takes minutes to compile: not a second time for unit tests.
 #[cfg(not(test))]

@@ -5,7 +5,7 @@ use crate::{
     error::OperatorError,
     files::{Keys, NodeDir, RunFile},
     history::HistoryWriter,
-    telemetry,
+    journal, telemetry,
 };
 use commonware_p2p::Manager as _;
 use commonware_runtime::{Metrics as _, Runner as _, Supervisor as _, tokio as runtime};
@@ -24,6 +24,9 @@ use zeroize::Zeroizing;
 
 /// Threads of the runtime: a testnet's four processes share a small machine.
 const RUNTIME_THREADS: usize = 2;
+
+/// Readings of a canister that a bill may need: eleven years of days.
+const READINGS_MAX: usize = 4_096;
 
 /// Exit code after a second signal.
 const EXIT_TWICE: i32 = 130;
@@ -156,7 +159,10 @@ async fn start_replica(
     let channels = channels::all().into_iter().map(&mut register).collect();
     let engine =
         WasmtimeEngine::new(Some(node.data.modules())).map_err(|error| OperatorError::Network(error.to_string()))?;
-    let observer = HistoryWriter::start(History::open(&node.data.history())?);
+    let history = History::open(&node.data.history())?;
+    let reader = history.reader()?;
+    let replay = journal::Rebuilding::of(&node.dir);
+    let observer = HistoryWriter::start(history, node.config.journal_days);
     let running = mains_replica::resume(
         context.child("replica"),
         mains_replica::Config {
@@ -170,6 +176,7 @@ async fn start_replica(
             versions: Versions::OURS,
             switch_rules: SwitchRules::of(CHECKPOINT_INTERVAL),
             version_mark: Arc::new(node.data.protocol()),
+            replay: replay.is_asked_for(),
             observer: Arc::new(observer),
             waiting: Waiting::Async,
             query_threads: node.config.query_threads,
@@ -181,10 +188,17 @@ async fn start_replica(
     )
     .await
     .map_err(|error| OperatorError::Network(error.to_string()))?;
+    replay.begun();
     let metrics = context.child("metrics");
     running.handle.surround(Surroundings {
         peers: Box::new(move || network.peers().into_iter().map(peer_status).collect()),
         metrics: Box::new(move || metrics.encode()),
+        readings: Box::new(move |canister, period| {
+            reader.readings(canister, period, READINGS_MAX).unwrap_or_else(|error| {
+                tracing::error!(%error, "cannot read history");
+                Vec::new()
+            })
+        }),
     });
     let mut watchers = JoinSet::new();
     for task in running.tasks {

@@ -50,6 +50,8 @@ pub struct BlockSummary {
     pub calls_count: u32,
     /// Bytes of these calls.
     pub calls_bytes: u64,
+    /// Head of the journal's hash chain after it.
+    pub journal: Digest32,
     /// What moved in the ledger.
     pub entries: Vec<Entry>,
 }
@@ -237,6 +239,7 @@ impl<C: Chain> Executor<C> {
                 root,
                 calls_count: ids.len() as u32,
                 calls_bytes: input.calls.iter().map(|call| call.bytes).sum(),
+                journal: state.ledger.journal_head(),
                 entries: journal,
             });
             (state, root)

@@ -9,6 +9,7 @@ use crate::{
 use mains_consensus::{Attendance, Block, Certificate, EvidenceBook, Seen};
 use mains_crypto::{NodeKey, RootOfTrust, VerifiedCall, VerifiedQuery, VerifiedReadState};
 use mains_execution::engine::Engine;
+use mains_ledger::CanisterAccount;
 use mains_state::{IngressStatus, State, VersionMark};
 use mains_types::{CanisterId, Height, NodeId, Principal, Reject, RequestId, SubnetId, UnixNanos, Versions, limits};
 use serde::Serialize;
@@ -177,12 +178,18 @@ pub type Push = Box<dyn Fn(bytes::Bytes) + Send + Sync>;
 /// Tells the time of the runtime.
 pub type Now = Box<dyn Fn() -> UnixNanos + Send + Sync>;
 
+/// Looks up the readings of a canister at the ends of periods before the given one.
+pub type Readings = Box<dyn Fn(&CanisterId, u64) -> Vec<CanisterAccount> + Send + Sync>;
+
 /// What only the process around the replica knows.
 pub struct Surroundings {
     /// The other members.
     pub peers: Box<dyn Fn() -> Vec<PeerStatus> + Send + Sync>,
     /// Prometheus text of the runtime's registry.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// Readings of a canister at the ends of periods before the given one, as far as this node kept them, oldest first.
+    /// Reads a file.
+    pub readings: Readings,
 }
 
 pub(crate) struct Inner {
@@ -369,6 +376,12 @@ impl ReplicaHandle {
     /// Prometheus text: the runtime's registry, the engine's included.
     pub fn metrics(&self) -> String {
         self.0.surroundings.get().map(|around| (around.metrics)()).unwrap_or_default()
+    }
+
+    /// The readings of a canister before the present one, oldest first, as far as this node kept them: those that `account` names,
+    /// and perhaps older ones. Reads a file.
+    pub fn readings(&self, canister: &CanisterId, account: &CanisterAccount) -> Vec<CanisterAccount> {
+        self.0.surroundings.get().map(|around| (around.readings)(canister, account.period)).unwrap_or_default()
     }
 
     /// Takes a call into the pool and shows it to the other members.

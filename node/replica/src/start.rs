@@ -58,6 +58,8 @@ pub struct Config {
     pub switch_rules: SwitchRules,
     /// Remembers which version the data were changed by.
     pub version_mark: Arc<dyn VersionMark>,
+    /// Whether to begin at the oldest checkpoint instead of the newest, so that `observer` hears of the blocks between again.
+    pub replay: bool,
     /// Hears of executed blocks.
     pub observer: Arc<dyn Observer>,
     /// How tasks wait for threads.
@@ -169,7 +171,7 @@ where
     let chain_key = Arc::new(chain_key);
     let used = config.version_mark.read().map_err(StartError::Checkpoints)?;
     config.versions.check(used.max(config.versions.oldest)).map_err(StartError::Version)?;
-    let state = first_state(genesis, config.switch_rules, &*config.checkpoints)?;
+    let state = first_state(genesis, config.switch_rules, &*config.checkpoints, config.replay)?;
     config.versions.check(state.version()).map_err(StartError::Version)?;
 
     let mut channels = network.channels.into_iter();
@@ -291,8 +293,17 @@ where
     Ok(Running { handle: ReplicaHandle(inner), tasks })
 }
 
-/// The newest checkpoint that can be restored, or the genesis state.
-fn first_state(genesis: &Genesis, rules: SwitchRules, checkpoints: &dyn CheckpointStore) -> Result<State, StartError> {
+/// The newest checkpoint that can be restored (or the oldest, to replay what came after it), or the genesis state.
+fn first_state(
+    genesis: &Genesis,
+    rules: SwitchRules,
+    checkpoints: &dyn CheckpointStore,
+    replay: bool,
+) -> Result<State, StartError> {
+    if replay && let Some(state) = checkpoint::oldest(checkpoints).map_err(StartError::Checkpoints)? {
+        tracing::info!(height = %state.height, "starts from the oldest checkpoint, to replay what came after it");
+        return Ok(state);
+    }
     let mut damaged = |height: Height, error| tracing::warn!(%height, %error, "set a damaged checkpoint aside");
     match checkpoint::newest(checkpoints, &mut damaged).map_err(StartError::Checkpoints)? {
         Some(state) => {

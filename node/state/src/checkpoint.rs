@@ -132,6 +132,15 @@ pub fn newest(
     Ok(None)
 }
 
+/// The oldest checkpoint that is kept, if it can be restored: the blocks after it are kept as well.
+///
+/// # Errors
+/// See [`StorageFailure`]: the storage itself does not answer.
+pub fn oldest(store: &dyn CheckpointStore) -> Result<Option<State>, StorageFailure> {
+    let manifests = store.manifests()?;
+    Ok(manifests.last().and_then(|manifest| State::read(manifest, store).ok()))
+}
+
 /// Puts into a store until it fails.
 struct Counter<'a> {
     store: &'a dyn CheckpointStore,

@@ -13,4 +13,4 @@ mod history;
 pub use checkpoints::FileCheckpoints;
 pub use data_dir::{DATA_VERSION, DataDir, ProtocolFile, VotesMarker};
 pub use error::StoreError;
-pub use history::{BlockRecord, BlockRow, History, HistoryReader};
+pub use history::{BlockRecord, BlockRow, History, HistoryReader, Movement};

@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     /// Who signs: an identity's name, or `anonymous`. Default: the one chosen with `mains identity use`.
     #[arg(long, global = true, env = "MAINS_IDENTITY", value_name = "NAME")]
     pub(crate) identity: Option<String>,
-    /// What to print: text for people, json for programs, candid for the bare reply.
+    /// What to print: text for people, json for programs, candid for the bare reply; bills and journals know more.
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
     /// Print results only.
@@ -46,6 +46,12 @@ pub(crate) enum Output {
     Json,
     /// The bare Candid reply.
     Candid,
+    /// One line per figure: bills and journals.
+    Csv,
+    /// A page that holds everything it needs: bills.
+    Html,
+    /// One JSON object per line: journals.
+    Jsonl,
 }
 
 /// All commands.
@@ -71,17 +77,14 @@ pub(crate) enum Command {
     /// Say who published a Wasm module, and see who did.
     #[command(subcommand)]
     Module(ModuleCommand),
-    /// Show what a canister used and what it cost.
-    Bill {
-        /// The canister's name or id.
-        name: String,
-    },
     /// Show what the network asks for what canisters use, and what it will ask.
     Tariff {
         /// A Wasm module: what a canister of it costs.
         #[arg(long, value_name = "MODULE")]
         estimate: Option<PathBuf>,
     },
+    /// Show what a canister used, what it cost, and where that went; check a bill that somebody shows.
+    Bill(BillArguments),
     /// Check a proof saved by `mains call --save-proof`, offline.
     Verify(VerifyArguments),
     /// Run a node.
@@ -288,6 +291,44 @@ const AFTER_MODULE_HELP: &str = "\
 The signature stands in the module itself (custom section `signature`, as wasmsign2 has it), and covers all the rest of it:
 sign last, before compressing. A canister shows its publisher as `mains canister status` and as metadata `mains:publisher`.";
 
+/// `mains bill`.
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct BillArguments {
+    /// The canister's name or id.
+    pub(crate) name: Option<String>,
+    /// Where the bill begins: a height, a date or a time (UTC). It begins at the newest reading not later than that; readings are
+    /// taken when an epoch ends. Default: with the account.
+    #[arg(long, value_name = "HEIGHT|DATE")]
+    pub(crate) from: Option<String>,
+    /// Where it ends, likewise. Default: now.
+    #[arg(long, value_name = "HEIGHT|DATE")]
+    pub(crate) to: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Option<BillCommand>,
+}
+
+/// `mains bill …`.
+#[derive(Subcommand)]
+pub(crate) enum BillCommand {
+    /// Recompute a bill (JSON or page) offline and check its proof; names the first line that does not hold.
+    Verify(BillVerify),
+}
+
+/// `mains bill verify`.
+#[derive(Args)]
+pub(crate) struct BillVerify {
+    /// The bill, as `mains bill -o json` or `-o html` wrote it.
+    pub(crate) file: PathBuf,
+    /// The root key of the network, from a source that you trust: in hex (133 bytes of DER, or the 96 of the key itself), or a
+    /// file that holds it.
+    #[arg(long, value_name = "HEX|FILE")]
+    pub(crate) root_key: String,
+    /// Refuse a certificate that is older than this.
+    #[arg(long, value_name = "DATE")]
+    pub(crate) not_before: Option<String>,
+}
+
 /// `mains module …`.
 #[derive(Subcommand)]
 #[command(after_help = AFTER_MODULE_HELP)]
@@ -333,6 +374,9 @@ pub(crate) enum NodeCommand {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// Look after the node's journal: everything that moved in the ledger.
+    #[command(subcommand)]
+    Journal(JournalCommand),
     /// Look for what goes wrong in practice; says how to fix it. Fails if the node cannot do its work.
     Doctor {
         /// The node's directory.
@@ -344,6 +388,35 @@ pub(crate) enum NodeCommand {
         /// Only this node's, or this operator's.
         #[arg(value_name = "NODE|OPERATOR")]
         of: Option<candid::Principal>,
+    },
+}
+
+/// `mains node journal …`.
+#[derive(Subcommand)]
+pub(crate) enum JournalCommand {
+    /// Print what moved, oldest first, one entry a line (csv or jsonl). The node may be running.
+    Export {
+        /// The node's directory.
+        #[arg(long)]
+        dir: PathBuf,
+        /// The first height or date.
+        #[arg(long, value_name = "HEIGHT|DATE")]
+        from: Option<String>,
+        /// The last one.
+        #[arg(long, value_name = "HEIGHT|DATE")]
+        to: Option<String>,
+    },
+    /// Recompute the journal's hash chain; of a running node, compare it with what the subnet certified.
+    Audit {
+        /// The node's directory.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Set the journal of a stopped node aside; its next start fills a new one from the blocks it keeps.
+    Rebuild {
+        /// The node's directory.
+        #[arg(long)]
+        dir: PathBuf,
     },
 }
 

@@ -15,15 +15,22 @@ mod verify;
 pub(crate) use testnet::interrupted;
 
 use crate::{
-    args::{Command, NodeCommand, Shared},
+    args::{BillArguments, Command, NodeCommand, Output, Shared},
     context::Context,
     demo,
 };
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 /// Runs a command that needs no runtime of its own.
 pub(crate) async fn run(shared: Shared, command: Command) -> Result<()> {
     let (output, quiet) = (shared.output, shared.quiet);
+    let is_known = match output {
+        Output::Text | Output::Json | Output::Candid => true,
+        Output::Csv => matches!(command, Command::Bill(_) | Command::Node(NodeCommand::Journal(_))),
+        Output::Html => matches!(command, Command::Bill(_)),
+        Output::Jsonl => matches!(command, Command::Node(NodeCommand::Journal(_))),
+    };
+    ensure!(is_known, "this command does not print that form: choose text or json with -o");
     let context = Context::new(shared);
     match command {
         Command::Demo(arguments) => demo::run(context?, arguments).await,
@@ -36,7 +43,9 @@ pub(crate) async fn run(shared: Shared, command: Command) -> Result<()> {
         Command::Module(command) => module::run(&context?, command),
         Command::Tariff { estimate } => tariff::run(&context?, estimate.as_deref()).await,
         Command::Node(NodeCommand::Earnings { of }) => earnings::run(&context?, of).await,
-        Command::Bill { name } => bill::run(&context?, &name).await,
+        // Neither does this.
+        Command::Bill(BillArguments { command: Some(command), .. }) => bill::verify(command),
+        Command::Bill(arguments) => bill::run(&context?, arguments).await,
         // Works without a home: it reads one file and asks nobody.
         Command::Verify(arguments) => verify::run(arguments),
         // Needs no home either: a node's operator is nobody's client.

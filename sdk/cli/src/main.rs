@@ -11,6 +11,7 @@ mod demo;
 mod home;
 mod launcher;
 mod module;
+mod moment;
 mod plots;
 mod shipped;
 mod terminal;

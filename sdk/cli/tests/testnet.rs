@@ -27,7 +27,8 @@ fn a_canister_is_deployed_called_proven_and_survives_a_lost_replica() {
 
     a_proof_holds_offline_and_an_altered_one_does_not(&mains, &proof, &called);
     a_trap_is_certified_charged_and_changes_nothing(&mains);
-    the_bill_adds_up(&mains);
+    the_bill_adds_up_and_proves_itself(&mains, called["certified"]["root_key"].as_str().expect("hex"));
+    the_journal_is_what_was_certified_and_can_be_rebuilt(&mains);
 
     mains.succeed(&["testnet", "kill", "0"]);
     assert_eq!(mains.json(&["call", "counter", "inc"])["reply"], "(6 : nat)");
@@ -87,11 +88,72 @@ fn a_trap_is_certified_charged_and_changes_nothing(mains: &Mains) {
     assert_eq!(mains.succeed(&["query", "counter", "get", "-o", "candid"]).trim(), "(5 : nat)");
 }
 
-fn the_bill_adds_up(mains: &Mains) {
+fn the_bill_adds_up_and_proves_itself(mains: &Mains, root_key: &str) {
     let bill = mains.json(&["bill", "counter"]);
-    let cycles = |field: &str| bill[field].as_str().expect("decimal").parse::<i128>().expect("a number");
+    let statement = &bill["statements"][0];
+    let cycles = |field: &str| statement[field].as_str().expect("decimal").parse::<i128>().expect("a number");
     assert_eq!(cycles("opening") + cycles("received") - cycles("sent") - cycles("charged"), cycles("closing"));
-    assert!(cycles("charged") > 0);
+    assert!(cycles("charged") > 0 && statement["outlook"]["runway_days"].is_string());
+
+    let file = mains.path("bill.json");
+    fs::write(&file, bill.to_string()).expect("writable");
+    let verify = |mains: &Mains, file: &str| mains.succeed(&["bill", "verify", file, "--root-key", root_key]);
+    assert!(verify(mains, &file).contains("every line holds"));
+    let key = mains.path("root.key");
+    let raw = hex::decode(root_key).expect("hex");
+    fs::write(&key, &raw[raw.len() - 96..]).expect("writable");
+    assert!(mains.succeed(&["bill", "verify", &file, "--root-key", &key]).contains("every line holds"));
+
+    let refused = |change: &dyn Fn(&mut Value), options: &[&str]| {
+        let mut changed = bill.clone();
+        change(&mut changed);
+        let path = mains.path("changed.json");
+        fs::write(&path, changed.to_string()).expect("writable");
+        mains.fail(&[&["bill", "verify", &path, "--root-key", root_key], options].concat())
+    };
+    let cheaper = |bill: &mut Value| bill["statements"][0]["lines"][1]["amount"] = "1".into();
+    let error = refused(&cheaper, &[]);
+    assert!(error.contains("statement 1, instructions, amount: stated 1, proven"), "{error}");
+    let shorter = |bill: &mut Value| drop(bill["statements"][0]["lines"].as_array_mut().expect("lines").pop());
+    assert!(refused(&shorter, &[]).contains("stream_bytes: stated no such line"));
+    assert!(refused(&|_| {}, &["--not-before", "2100-01-01"]).contains("stale"));
+    let foreign = format!("{}{}", &root_key[..root_key.len() - 192], "8".repeat(192));
+    let error = mains.fail(&["bill", "verify", &file, "--root-key", &foreign]);
+    assert!(error.contains("does not fit the root key"), "{error}");
+
+    let page = mains.path("bill.html");
+    fs::write(&page, mains.succeed(&["bill", "counter", "-o", "html"])).expect("writable");
+    assert!(verify(mains, &page).contains("every line holds"));
+    let shown = fs::read_to_string(&page).expect("readable").replace("= closing balance<td>", "= closing balance<td>9");
+    fs::write(&page, shown).expect("writable");
+    let error = mains.fail(&["bill", "verify", &page, "--root-key", root_key]);
+    assert!(error.contains("shows something else"), "{error}");
+    let table = mains.succeed(&["bill", "counter", "-o", "csv"]);
+    let columns = |line: &str| line.split(',').count();
+    assert!(table.lines().count() == 21 && table.lines().all(|line| columns(line) == 15), "{table}");
+    assert!(mains.succeed(&["bill", "counter"]).contains("= closing balance"));
+    assert!(mains.fail(&["canister", "list", "-o", "html"]).contains("text or json"));
+}
+
+fn the_journal_is_what_was_certified_and_can_be_rebuilt(mains: &Mains) {
+    let node = mains.path("testnet/node-0");
+    let audit = |mains: &Mains| mains.json(&["node", "journal", "audit", "--dir", &node]);
+    let audited = audit(mains);
+    assert!(audited["certified_height"].as_u64().is_some_and(|height| height > 0), "{audited}");
+    let export = |form: &str| mains.succeed(&["node", "journal", "export", "--dir", &node, "--to", "3", "-o", form]);
+    let (before, table) = (export("jsonl"), export("csv"));
+    assert_eq!(before.lines().count() + 1, table.lines().count());
+    assert!(mains.fail(&["node", "journal", "rebuild", "--dir", &node]).contains("stop it first"));
+
+    mains.succeed(&["testnet", "kill", "0"]);
+    let rebuilt = mains.json(&["node", "journal", "rebuild", "--dir", &node]);
+    assert_eq!(rebuilt["complete_from"], 1, "no checkpoint yet: everything is replayed");
+    assert!(mains.fail(&["node", "journal", "audit", "--dir", &node]).starts_with("error: "), "there is none now");
+    mains.succeed(&["testnet", "restart", "0"]);
+    let again = audit(mains);
+    let height = |audited: &Value| audited["newest_height"].as_u64().expect("a height");
+    assert!(height(&again) >= height(&audited) && again["blocks"].as_u64() >= audited["blocks"].as_u64());
+    assert_eq!(export("jsonl"), before, "the same journal as before");
 }
 
 #[test]

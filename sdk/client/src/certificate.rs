@@ -9,7 +9,7 @@ use mains_types::{Cycles, Height, RequestId, UnixNanos};
 use crate::outcome::{Rejection, Status};
 
 /// What precedes the 96 bytes of a BLS public key in its DER form.
-const ROOT_KEY_PREFIX: [u8; 37] = [
+pub(crate) const ROOT_KEY_PREFIX: [u8; 37] = [
     0x30, 0x81, 0x82, 0x30, 0x1d, 0x06, 0x0d, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0xdc, 0x7c, 0x05, 0x03, 0x01, 0x02,
     0x01, 0x06, 0x0c, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0xdc, 0x7c, 0x05, 0x03, 0x02, 0x01, 0x03, 0x61, 0x00,
 ];
@@ -131,7 +131,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// An unsigned LEB128 number that takes all of `bytes`; `None` if it does not, or does not fit.
-fn leb128(bytes: &[u8]) -> Option<u128> {
+pub(crate) fn leb128(bytes: &[u8]) -> Option<u128> {
     let (last, rest) = bytes.split_last()?;
     if last & 0x80 != 0 || rest.iter().any(|byte| byte & 0x80 == 0) || bytes.len() > 19 {
         return None;

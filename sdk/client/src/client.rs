@@ -1,14 +1,17 @@
 //! A connection to one node: signed calls with certified outcomes, queries, certified reads, and the node's reports.
 
 use crate::{
-    ClientError, Outcome, Rejection,
+    ClientError, Outcome, Rejection, bill,
     fresh::{FreshHttp, Seen},
     identity::Identity,
     report::{CanisterReport, HeightReport, NodeReport},
 };
 use ic_agent::{Agent, hash_tree::Label};
-use mains_ledger::Statement;
-use mains_types::{CanisterId, Principal, RequestId, UnixNanos};
+use mains_ledger::{
+    Bill, Statement,
+    bill::{Bound, Certified},
+};
+use mains_types::{CanisterId, Height, Principal, RequestId, UnixNanos};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     sync::Arc,
@@ -290,6 +293,46 @@ impl Client {
     /// [`ClientError::Refused`] if there is no such canister.
     pub async fn bill(&self, canister: CanisterId) -> Result<Statement, ClientError> {
         self.json(&format!("/api/mains/v1/canister/{canister}/bill")).await
+    }
+
+    /// A canister's bill of the period between two bounds, with what proves it, and what its certificate shows: both are
+    /// verified.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if there is no such canister or period; [`ClientError::Unexpected`] if the bill does not hold.
+    pub async fn statement(
+        &self,
+        canister: CanisterId,
+        from: Option<Bound>,
+        to: Option<Bound>,
+    ) -> Result<(Bill, Certified), ClientError> {
+        let bound = |name: &str, bound: Option<Bound>| match bound {
+            Some(Bound::Height(height)) => format!("{name}_height={height}&"),
+            Some(Bound::Time(time)) => format!("{name}_nanos={}&", time.get()),
+            None => String::new(),
+        };
+        let query = bound("from", from) + &bound("to", to);
+        let bill: Bill = self.json(&format!("/api/mains/v1/canister/{canister}/statement?{query}")).await?;
+        if bill.canister != canister {
+            return Err(self.unexpected(format!("the bill of canister {}", bill.canister)));
+        }
+        let certified = bill::verify(&bill, &self.root_key, None).map_err(|error| self.unexpected(error))?;
+        Ok((bill, certified))
+    }
+
+    /// Height of the newest certified state, and the head of the journal's hash chain then.
+    ///
+    /// # Errors
+    /// No certificate, or one that does not verify.
+    pub async fn journal_head(&self) -> Result<(Height, Vec<u8>), ClientError> {
+        let path: Vec<Label<Vec<u8>>> = vec!["mains".into(), "journal".into()];
+        let height: Vec<Label<Vec<u8>>> = vec!["mains".into(), "height".into()];
+        let subnet = Principal::self_authenticating(&self.root_key);
+        let certificate = self.agent.read_subnet_state_raw(vec![path.clone(), height.clone()], subnet).await?;
+        let head = ic_agent::lookup_value(&certificate, path)?.to_vec();
+        let number = crate::certificate::leb128(ic_agent::lookup_value(&certificate, height)?);
+        let height = number.and_then(|number| u64::try_from(number).ok());
+        Ok((Height(height.ok_or_else(|| self.unexpected("a height that is no number"))?), head))
     }
 
     async fn request_status(&self, effective: CanisterId, id: ic_agent::RequestId) -> Result<Vec<u8>, ClientError> {

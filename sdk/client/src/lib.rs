@@ -4,6 +4,7 @@
 //! Believes nothing that it has not verified with the root key, except where a type says so ([`report`] is what one
 //! node says). Spec: `specs/interface.md`.
 
+pub mod bill;
 pub mod certificate;
 pub mod client;
 pub mod error;

@@ -329,6 +329,7 @@ impl Subnet {
         let (checkpoint_interval, pool_calls) =
             if self.options.small { (5, 4) } else { (40, mains_replica::POOL_CALLS_MAX) };
         mains_replica::Config {
+            replay: false,
             genesis: self.genesis.clone(),
             genesis_digest: GENESIS_DIGEST,
             key: node.key.clone(),

@@ -2,8 +2,8 @@
 
 use super::{BlockRecord, chain, integer};
 use crate::error::StoreError;
-use mains_ledger::{Account, Entry};
-use mains_types::{Digest32, Height, UnixNanos};
+use mains_ledger::{Account, CanisterAccount, Entry};
+use mains_types::{CanisterId, Digest32, Height, UnixNanos};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use std::{
     ops::RangeInclusive,
@@ -27,8 +27,23 @@ pub struct BlockRow {
     pub calls_count: u32,
     /// Bytes of these calls.
     pub calls_bytes: u64,
+    /// Head of the journal's hash chain after it, as the subnet certified it.
+    pub journal: Digest32,
     /// Ties this row to the one before.
     pub chain: Digest32,
+}
+
+/// An entry of the journal with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Movement {
+    /// The block's height.
+    pub height: Height,
+    /// The block's time.
+    pub time: UnixNanos,
+    /// Its place in the block's journal, from 0.
+    pub position: u64,
+    /// What moved.
+    pub entry: Entry,
 }
 
 /// Reads a history while its writer writes.
@@ -38,7 +53,7 @@ pub struct HistoryReader {
     connection: Mutex<Connection>,
 }
 
-const COLUMNS: &str = "height, time, digest, root, calls_count, calls_bytes, chain";
+const COLUMNS: &str = "height, time, digest, root, calls_count, calls_bytes, journal, chain";
 
 impl HistoryReader {
     /// Opens a database that [`super::History::open`] has made.
@@ -98,20 +113,68 @@ impl HistoryReader {
         if from > to {
             return Ok(Vec::new());
         }
-        let rows: Vec<(u64, String)> = self.read(|connection| {
+        let rows: Vec<(u64, Vec<u8>)> = self.read(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT height, entry FROM parties JOIN journal USING (height, position)
-                 WHERE account = ?1 AND height BETWEEN ?2 AND ?3 ORDER BY height, position LIMIT ?4",
+                 WHERE account = (SELECT number FROM accounts WHERE name = ?1) AND height BETWEEN ?2 AND ?3
+                 ORDER BY height, position LIMIT ?4",
             )?;
             let rows = statement.query_map(params![account.to_string(), from, to, integer(limit as u64)], |row| {
                 Ok((number(row, 0)?, row.get(1)?))
             })?;
             rows.collect()
         })?;
-        rows.into_iter().map(|(height, text)| Ok((Height(height), self.decode(height, &text)?))).collect()
+        rows.into_iter().map(|(height, bytes)| Ok((Height(height), self.decode(height, &bytes)?))).collect()
     }
 
-    /// Recomputes the chain of all rows. Returns how many there are.
+    /// Everything that moved from a height and a place in its block on, oldest first, at most `limit` entries.
+    ///
+    /// # Errors
+    /// [`StoreError::History`], [`StoreError::HistoryDamaged`].
+    pub fn movements(&self, from: (Height, u64), to: Height, limit: usize) -> Result<Vec<Movement>, StoreError> {
+        let (height, position, to) = (integer(from.0.get()), integer(from.1), integer(to.get()));
+        let rows: Vec<(u64, u64, u64, Vec<u8>)> = self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT height, time, position, entry FROM journal JOIN blocks USING (height)
+                 WHERE (height, position) >= (?1, ?2) AND height <= ?3 ORDER BY height, position LIMIT ?4",
+            )?;
+            let rows = statement.query_map(params![height, position, to, integer(limit as u64)], |row| {
+                Ok((number(row, 0)?, number(row, 1)?, number(row, 2)?, row.get(3)?))
+            })?;
+            rows.collect()
+        })?;
+        let movement = |(height, time, position, bytes): (u64, u64, u64, Vec<u8>)| {
+            let entry = self.decode(height, &bytes)?;
+            Ok(Movement { height: Height(height), time: UnixNanos(time), position, entry })
+        };
+        rows.into_iter().map(movement).collect()
+    }
+
+    /// The newest `limit` readings of a canister at the ends of periods before `period`, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::History`].
+    pub fn readings(
+        &self,
+        canister: &CanisterId,
+        period: u64,
+        limit: usize,
+    ) -> Result<Vec<CanisterAccount>, StoreError> {
+        let newest: Vec<Vec<u8>> = self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT account FROM readings WHERE canister = ?1 AND period < ?2 ORDER BY period DESC LIMIT ?3",
+            )?;
+            let parameters = params![canister.as_slice(), integer(period), integer(limit as u64)];
+            statement.query_map(parameters, |row| row.get(0))?.collect()
+        })?;
+        // One that is damaged ends the chain, as one that is missing does.
+        let mut readings: Vec<CanisterAccount> =
+            newest.iter().map_while(|bytes| CanisterAccount::decode(bytes)).collect();
+        readings.reverse();
+        Ok(readings)
+    }
+
+    /// Recomputes the chain of all rows, and the journal's wherever the block before is there. Returns how many there are.
     ///
     /// # Errors
     /// [`StoreError::HistoryDamaged`] with the first height that is not what was written, [`StoreError::History`].
@@ -122,11 +185,13 @@ impl HistoryReader {
             let row = self
                 .read(|connection| connection.prepare_cached(&sql)?.query_row([integer(from.get())], block).optional());
             let Some(row) = row? else { break };
-            let texts: Vec<String> = self.read(|connection| {
+            let entries: Vec<Vec<u8>> = self.read(|connection| {
                 let mut statement =
                     connection.prepare_cached("SELECT entry FROM journal WHERE height = ?1 ORDER BY position")?;
                 statement.query_map([integer(row.height.get())], |row| row.get(0))?.collect()
             })?;
+            let damaged = || StoreError::HistoryDamaged { path: self.path.clone(), height: row.height.get() };
+            let entries = entries.iter().map(|bytes| self.decode(row.height.get(), bytes));
             let record = BlockRecord {
                 height: row.height,
                 time: row.time,
@@ -134,15 +199,21 @@ impl HistoryReader {
                 root: row.root,
                 calls_count: row.calls_count,
                 calls_bytes: row.calls_bytes,
-                entries: Vec::new(),
+                journal: row.journal,
+                entries: entries.collect::<Result<_, _>>()?,
             };
             let linked = before.as_ref().filter(|before| before.height.next() == row.height);
-            let is = |before: Option<&Digest32>| chain(before, &record, texts.iter().map(String::as_str)) == row.chain;
+            let is = |before: Option<&Digest32>| chain(before, &record) == row.chain;
+            if linked.is_some_and(|before| {
+                mains_ledger::journal::append(&before.journal, row.height, &record.entries) != row.journal
+            }) {
+                return Err(damaged());
+            }
             // A row may begin a chain although there is one before it, which was missing when it was written. The row
             // before the oldest may have been pruned: then the chain is taken up as it stands.
             let is_oldest = before.is_none() && row.height > Height(0);
             if !is_oldest && !linked.is_some_and(|before| is(Some(&before.chain))) && !is(None) {
-                return Err(StoreError::HistoryDamaged { path: self.path.clone(), height: row.height.get() });
+                return Err(damaged());
             }
             (count, next) = (count + 1, row.height.get().checked_add(1).map(Height));
             before = Some(row);
@@ -150,8 +221,8 @@ impl HistoryReader {
         Ok(count)
     }
 
-    fn decode(&self, height: u64, text: &str) -> Result<Entry, StoreError> {
-        serde_json::from_str(text).map_err(|_| StoreError::HistoryDamaged { path: self.path.clone(), height })
+    fn decode(&self, height: u64, bytes: &[u8]) -> Result<Entry, StoreError> {
+        Entry::decode(bytes).ok_or_else(|| StoreError::HistoryDamaged { path: self.path.clone(), height })
     }
 
     fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -169,7 +240,8 @@ fn block(row: &Row<'_>) -> rusqlite::Result<BlockRow> {
         root: row.get(3)?,
         calls_count: row.get(4)?,
         calls_bytes: number(row, 5)?,
-        chain: row.get(6)?,
+        journal: row.get(6)?,
+        chain: row.get(7)?,
     })
 }
 

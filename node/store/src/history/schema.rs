@@ -11,8 +11,10 @@ use std::{
 
 /// `MAIN` in ASCII: says whose database it is.
 const APPLICATION: i32 = 0x4d41_494e;
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
+/// An account is named once and a number elsewhere; entries are [`mains_ledger::Entry::encode`], readings
+/// [`mains_ledger::CanisterAccount::encode`]. Readings outlive the journal that they were in: bills need them.
 const TABLES: &str = "
     CREATE TABLE blocks (
         height      INTEGER PRIMARY KEY,
@@ -21,22 +23,32 @@ const TABLES: &str = "
         root        BLOB NOT NULL,
         calls_count INTEGER NOT NULL,
         calls_bytes INTEGER NOT NULL,
+        journal     BLOB NOT NULL,
         chain       BLOB NOT NULL
     ) STRICT;
     CREATE INDEX blocks_time ON blocks (time);
     CREATE TABLE journal (
         height   INTEGER NOT NULL,
         position INTEGER NOT NULL,
-        entry    TEXT NOT NULL,
+        entry    BLOB NOT NULL,
         PRIMARY KEY (height, position)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE accounts (
+        number INTEGER PRIMARY KEY,
+        name   TEXT NOT NULL UNIQUE
+    ) STRICT;
     CREATE TABLE parties (
-        account  TEXT NOT NULL,
+        account  INTEGER NOT NULL,
         height   INTEGER NOT NULL,
         position INTEGER NOT NULL,
         PRIMARY KEY (account, height, position)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX parties_height ON parties (height);
+    CREATE TABLE readings (
+        canister BLOB NOT NULL,
+        period   INTEGER NOT NULL,
+        account  BLOB NOT NULL,
+        PRIMARY KEY (canister, period)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// Opens the file for writing, with tables.

@@ -1,5 +1,5 @@
 use super::*;
-use mains_ledger::{Account, Resource, TransferId};
+use mains_ledger::{Account, CanisterAccount, Resource, TransferId};
 use mains_types::{Cycles, Principal, ids::canister_id};
 use std::{fs, ops::RangeInclusive};
 
@@ -22,8 +22,19 @@ fn block(height: u64, entries: Vec<Entry>) -> BlockRecord {
         root: [!(height as u8); 32],
         calls_count: 3,
         calls_bytes: 300,
+        journal: [0; 32],
         entries,
     }
+}
+
+/// Blocks from height 0 on whose journal heads are chained as the ledger chains them.
+fn chain_of(entries: impl IntoIterator<Item = Vec<Entry>>) -> Vec<BlockRecord> {
+    let mut head = [0; 32];
+    let record = |(height, entries): (u64, Vec<Entry>)| {
+        head = mains_ledger::journal::append(&head, Height(height), &entries);
+        BlockRecord { journal: head, ..block(height, entries) }
+    };
+    (0..).zip(entries).map(record).collect()
 }
 
 fn all() -> RangeInclusive<Height> {
@@ -120,9 +131,9 @@ fn a_damaged_or_foreign_file_is_set_aside_and_a_new_one_begun() {
 fn a_gap_does_not_stop_recording_or_auditing() {
     let (_directory, path) = place();
     let mut history = History::open(&path).unwrap();
-    history
-        .record_all(&[block(0, vec![]), block(1, vec![]), block(1_000, vec![charge(7, 1)]), block(1_001, vec![])])
-        .unwrap();
+    let after = |height: u64| BlockRecord { journal: [9; 32], ..block(height, vec![]) };
+    let gap = BlockRecord { entries: vec![charge(7, 1)], ..after(1_000) };
+    history.record_all(&[block(0, vec![]), block(1, vec![]), gap, after(1_001)]).unwrap();
     assert_eq!(history.reader().unwrap().audit().unwrap(), 4);
 }
 
@@ -130,8 +141,9 @@ fn a_gap_does_not_stop_recording_or_auditing() {
 fn a_gap_that_is_filled_later_is_no_damage() {
     let (_directory, path) = place();
     let mut history = History::open(&path).unwrap();
+    let blocks = chain_of((0..5).map(|_| vec![charge(7, 5)]));
     for height in [0, 1, 3, 4, 2] {
-        history.record(&block(height, vec![charge(7, 5)])).unwrap();
+        history.record(&blocks[height]).unwrap();
     }
     assert_eq!(history.reader().unwrap().audit().unwrap(), 5);
 }
@@ -140,13 +152,13 @@ fn a_gap_that_is_filled_later_is_no_damage() {
 fn an_audit_names_the_first_height_that_was_changed() {
     for (sql, height) in [
         ("UPDATE blocks SET calls_count = 4 WHERE height = 2", 2),
-        ("UPDATE journal SET entry = replace(entry, '5', '6') WHERE height = 1", 1),
+        ("UPDATE journal SET entry = (SELECT entry FROM journal WHERE height = 2) WHERE height = 1", 1),
+        ("UPDATE blocks SET journal = zeroblob(32) WHERE height = 2", 2),
         ("DELETE FROM journal WHERE height = 3", 3),
     ] {
         let (_directory, path) = place();
         let mut history = History::open(&path).unwrap();
-        let blocks: Vec<BlockRecord> = (0..5).map(|height| block(height, vec![charge(7, 5)])).collect();
-        history.record_all(&blocks).unwrap();
+        history.record_all(&chain_of((0..5).map(|height| vec![charge(7, height)]))).unwrap();
         assert_eq!(history.reader().unwrap().audit().unwrap(), 5);
         history.connection.execute(sql, []).unwrap();
         let error = history.reader().unwrap().audit().unwrap_err();
@@ -155,15 +167,47 @@ fn an_audit_names_the_first_height_that_was_changed() {
 }
 
 #[test]
-fn pruning_forgets_old_blocks_whole() {
+fn pruning_forgets_old_blocks_whole_but_no_readings() {
     let (_directory, path) = place();
     let mut history = History::open(&path).unwrap();
-    let blocks: Vec<BlockRecord> = (0..10).map(|height| block(height, vec![charge(7, 5)])).collect();
-    history.record_all(&blocks).unwrap();
-    assert_eq!(history.prune(Height(6)).unwrap(), 6);
+    let canister = canister_id(7);
+    let reading = |period: u64| {
+        let account = Box::new(CanisterAccount { period, balance: 5, ..CanisterAccount::default() });
+        Entry::Reading { canister, account }
+    };
+    let entries = (0..10).map(|height| vec![charge(7, 5), reading(height)]);
+    history.record_all(&chain_of(entries)).unwrap();
+    assert_eq!(history.prune(UnixNanos(1_055)).unwrap(), 6);
+    assert_eq!(history.prune(UnixNanos(1_055)).unwrap(), 0);
     let reader = history.reader().unwrap();
     assert_eq!(reader.audit().unwrap(), 4);
-    assert_eq!(reader.journal(&Account::Canister(canister_id(7)), all(), 100).unwrap().len(), 4);
+    assert_eq!(reader.journal(&Account::Canister(canister), all(), 100).unwrap().len(), 8);
+    let parties: i64 = history.connection.query_row("SELECT count(*) FROM parties", [], |row| row.get(0)).unwrap();
+    assert_eq!(parties, 8);
+    let periods = |before: u64, limit: usize| -> Vec<u64> {
+        let readings = reader.readings(&canister, before, limit).unwrap();
+        readings.iter().map(|account| account.period).collect()
+    };
+    assert_eq!(periods(4, 100), [0, 1, 2, 3]);
+    assert_eq!(periods(9, 2), [7, 8], "the newest, oldest first");
+    assert!(reader.readings(&canister_id(8), 9, 100).unwrap().is_empty());
+}
+
+#[test]
+fn everything_that_moved_can_be_read_in_pages() {
+    let (_directory, path) = place();
+    let mut history = History::open(&path).unwrap();
+    history.record_all(&chain_of((0..4).map(|height| vec![charge(7, height), charge(8, height)]))).unwrap();
+    let reader = history.reader().unwrap();
+    let mut seen = Vec::new();
+    let mut next = (Height(1), 0);
+    loop {
+        let page = reader.movements(next, Height(2), 3).unwrap();
+        let Some(last) = page.last() else { break };
+        next = (last.height, last.position + 1);
+        seen.extend(page.into_iter().map(|movement| (movement.height.get(), movement.position, movement.time.get())));
+    }
+    assert_eq!(seen, [(1, 0, 1_010), (1, 1, 1_010), (2, 0, 1_020), (2, 1, 1_020)]);
 }
 
 #[test]
@@ -171,7 +215,7 @@ fn a_damaged_entry_is_an_error_with_its_height() {
     let (_directory, path) = place();
     let mut history = History::open(&path).unwrap();
     history.record(&block(1, vec![charge(7, 5)])).unwrap();
-    history.connection.execute("UPDATE journal SET entry = '{'", []).unwrap();
+    history.connection.execute("UPDATE journal SET entry = x'ff'", []).unwrap();
     let error = history.reader().unwrap().journal(&Account::Canister(canister_id(7)), all(), 9).unwrap_err();
     assert!(matches!(error, StoreError::HistoryDamaged { height: 1, .. }));
 }

@@ -1,26 +1,111 @@
-//! `mains bill`.
+//! `mains bill`: what a canister used, what it cost, where that went, and the proof of all of it.
 
-use crate::{context::Context, terminal};
-use anyhow::{Result, ensure};
-use mains_ledger::{Tariff, statement};
+mod chart;
+mod csv;
+mod html;
 
-pub(crate) async fn run(context: &Context, name: &str) -> Result<()> {
+use crate::{
+    args::{BillArguments, BillCommand, BillVerify, Output},
+    context::Context,
+    moment,
+    terminal::{self, Colour},
+};
+use anyhow::{Context as _, Result, ensure};
+use mains_client::bill;
+use mains_ledger::{
+    Bill,
+    bill::{Bound, Certified},
+    statement::{group, render_text},
+};
+use std::path::Path;
+
+/// Marks the bill inside a page, so that a page can be verified as well.
+const EMBEDDED: &str = r#"<script type="application/json" id="bill">"#;
+
+pub(crate) async fn run(context: &Context, arguments: BillArguments) -> Result<()> {
+    let BillArguments { name, from, to, .. } = arguments;
+    let name = name.context("name a canister, or verify a bill with `mains bill verify FILE --root-key KEY`")?;
+    let bound = |text: Option<String>| text.map(|text| moment::parse(&text)).transpose();
+    let (from, to) = (bound(from)?, bound(to)?);
     let client = context.connect().await?;
-    let canister = context.canister(&client, name)?;
-    let bill = client.bill(canister).await?;
-    if context.is_json() {
-        terminal::json(&bill);
-    } else {
-        terminal::line(statement::render_text(&bill).trim_end());
+    let canister = context.canister(&client, &name)?;
+    // Verified on its way in, with the root key of this network.
+    let (bill, certified) = client.statement(canister, from, to).await?;
+    match context.shared.output {
+        Output::Json => terminal::json(&bill),
+        Output::Csv => terminal::line(csv::render(&bill).trim_end()),
+        Output::Html => terminal::line(html::render(&bill, &certified)),
+        Output::Text | Output::Candid | Output::Jsonl => {
+            show(&bill, &certified);
+            context.note(format_args!(
+                "Proven with the root key {}…; keep it with -o json, check it with `mains bill verify`.",
+                key_end(client.root_key())
+            ));
+        }
     }
-    // Later tariffs are not known here: their statements are checked for their sums only.
-    let tariff = Tariff::for_nodes(bill.nodes);
-    if bill.tariff_version == tariff.version {
-        statement::verify(&bill, &tariff)?;
-    }
-    ensure!(
-        bill.balances(),
-        "the bill does not add up: opening + received - sent - charged is not the closing balance"
-    );
     Ok(())
+}
+
+fn show(bill: &Bill, certified: &Certified) {
+    for statement in &bill.statements {
+        let (from, to) = (moment::show(statement.from.time), moment::show(statement.to.time));
+        terminal::line(format_args!("{}\n", terminal::coloured(Colour::Bold, &format!("{from} to {to}"))));
+        terminal::line(render_text(statement));
+    }
+    if bill.statements.len() > 1 {
+        let charged: u128 = bill.statements.iter().map(|statement| statement.charged.get()).sum();
+        terminal::line(format_args!("charged in all {} statements  {}\n", bill.statements.len(), group(charged)));
+    }
+    let uses = bill.uses(Some(&certified.account));
+    if uses.len() > 1 {
+        terminal::line(chart::spark(&uses));
+    }
+}
+
+/// `mains bill verify`: reads one file, asks nobody, needs no home.
+pub(crate) fn verify(command: BillCommand) -> Result<()> {
+    let BillCommand::Verify(BillVerify { file, root_key, not_before }) = command;
+    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let json = text.split_once(EMBEDDED).and_then(|(_, rest)| rest.split_once("</script>"));
+    let is_page = json.is_some();
+    let bill = bill::parse(json.map_or(&text[..], |(json, _)| json))?;
+    let root_key = bill::root_key(&key_bytes(&root_key)?).context("--root-key")?;
+    let not_before = match not_before.as_deref().map(moment::parse).transpose()? {
+        None => None,
+        Some(Bound::Time(time)) => Some(time),
+        Some(Bound::Height(_)) => anyhow::bail!("--not-before takes a date, such as 2026-11-21"),
+    };
+    let certified = bill::verify(&bill, &root_key, not_before)?;
+    if is_page {
+        let same = html::render(&bill, &certified).trim() == text.trim();
+        ensure!(same, "the bill inside the page holds, but the page shows something else");
+    }
+    let last = bill.statements.last().context("a bill without statements")?;
+    terminal::line(format_args!("{} every line holds", terminal::coloured(Colour::Green, "✓")));
+    let row = |name: &str, value: String| vec![terminal::coloured(Colour::Grey, name), value];
+    let at = bill.certified;
+    terminal::table(&[
+        row("canister", bill.canister.to_text()),
+        row("period", format!("height {} to {}", bill.statements[0].from.height, last.to.height)),
+        row("closing", format!("{} cycles", group(last.closing.get()))),
+        row("certified", format!("height {}, {}", terminal::group(at.height), moment::show(at.time))),
+        row("readings", bill.witnesses.readings.len().to_string()),
+        row("root key", format!("…{}", key_end(&root_key))),
+    ]);
+    Ok(())
+}
+
+/// The key that `text` is in hex, or that a file holds, in hex or as it is.
+fn key_bytes(text: &str) -> Result<Vec<u8>> {
+    if let Ok(bytes) = hex::decode(text.trim()) {
+        return Ok(bytes);
+    }
+    let advice = "--root-key takes the network's root key in hex, or a file that holds it";
+    let bytes = std::fs::read(Path::new(text)).context(advice)?;
+    let hex = std::str::from_utf8(&bytes).ok().and_then(|text| hex::decode(text.trim()).ok());
+    Ok(hex.unwrap_or(bytes))
+}
+
+fn key_end(key: &[u8]) -> String {
+    hex::encode(&key[key.len().saturating_sub(8)..])
 }

@@ -91,7 +91,7 @@ pub(crate) fn print(
                 root_key: hex::encode(client.root_key()),
             },
         }),
-        Output::Candid => reply.into_iter().for_each(terminal::line),
+        Output::Candid | Output::Csv | Output::Html | Output::Jsonl => reply.into_iter().for_each(terminal::line),
         Output::Text => {
             reply.into_iter().for_each(terminal::line);
             if !context.shared.quiet {
@@ -136,7 +136,7 @@ pub(crate) async fn query(context: &Context, arguments: QueryArguments) -> Resul
             latency_ms: latency.as_secs_f64() * 1e3,
             signed_by: node.node_id,
         }),
-        Output::Candid => terminal::line(text),
+        Output::Candid | Output::Csv | Output::Html | Output::Jsonl => terminal::line(text),
         Output::Text => {
             terminal::line(text);
             if !context.shared.quiet {

@@ -1,5 +1,7 @@
 //! `mains node …`: one replica as its operator sees it.
 
+mod journal;
+
 use crate::{
     args::{NodeCommand, NodeInit, NodeUp, Output},
     terminal::{self, Colour},
@@ -37,6 +39,7 @@ pub(crate) async fn run(command: NodeCommand, output: Output, quiet: bool) -> Re
         NodeCommand::Status { dir } => status(&dir, output).await,
         NodeCommand::Doctor { dir } => doctor(&dir, output).await,
         NodeCommand::Earnings { .. } => unreachable!("asks a network, not a node: see `commands::run`"),
+        NodeCommand::Journal(command) => journal::run(command, output).await,
     }
 }
 

@@ -1,0 +1,89 @@
+//! A bill checked offline, with nothing but the root key.
+
+use crate::certificate::{Certificate, CertificateError, ROOT_KEY_PREFIX};
+use mains_ledger::{
+    Bill, CanisterAccount, Footprint, Moment, Tariff,
+    bill::{BillError, Certified},
+};
+use mains_types::UnixNanos;
+
+#[cfg(test)]
+mod tests;
+
+/// Why a bill proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unproven {
+    /// Not JSON, or not of this form.
+    #[error("not a bill: {0}")]
+    Malformed(String),
+    /// The certificate does not hold.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The certificate shows something that cannot be read.
+    #[error("the certificate shows {0} in a form that this version does not read")]
+    Unreadable(&'static str),
+    /// The certificate is older than what was asked for.
+    #[error(
+        "the certificate is stale: its state is of {certified}, not before {not_before} was asked for (nanoseconds)"
+    )]
+    Stale {
+        /// When the state was certified.
+        certified: u64,
+        /// What was asked for.
+        not_before: u64,
+    },
+    /// A line does not hold.
+    #[error(transparent)]
+    Line(#[from] BillError),
+}
+
+/// Reads a bill from its JSON.
+///
+/// # Errors
+/// [`Unproven::Malformed`].
+pub fn parse(json: &str) -> Result<Bill, Unproven> {
+    serde_json::from_str(json).map_err(|error| Unproven::Malformed(error.to_string()))
+}
+
+/// The root key in DER form, from that or from its 96 bytes.
+///
+/// # Errors
+/// [`CertificateError::MalformedRootKey`].
+pub fn root_key(bytes: &[u8]) -> Result<Vec<u8>, CertificateError> {
+    match bytes.len() {
+        96 => Ok([&ROOT_KEY_PREFIX, bytes].concat()),
+        133 if bytes.starts_with(&ROOT_KEY_PREFIX) => Ok(bytes.to_vec()),
+        _ => Err(CertificateError::MalformedRootKey),
+    }
+}
+
+/// Checks everything offline: the threshold signature with `root_key` (DER), that the state is not older than `not_before`,
+/// and every figure. Returns what the certificate shows.
+///
+/// # Errors
+/// The first thing that does not hold; see [`Unproven`].
+pub fn verify(bill: &Bill, root_key: &[u8], not_before: Option<UnixNanos>) -> Result<Certified, Unproven> {
+    let bytes = hex::decode(&bill.certificate).map_err(|_| Unproven::Malformed("its certificate is not hex".into()))?;
+    let certificate = Certificate::verify(&bytes, root_key)?;
+    let at = Moment { height: certificate.height()?, time: certificate.time()? };
+    if let Some(not_before) = not_before.filter(|not_before| at.time < *not_before) {
+        return Err(Unproven::Stale { certified: at.time.get(), not_before: not_before.get() });
+    }
+    let id = bill.canister.as_slice();
+    let leaf = |kind: &[u8], label: &[u8], name| {
+        certificate.value(&[b"mains", kind, label]).ok_or(CertificateError::Missing(name))
+    };
+    let account = CanisterAccount::decode(leaf(b"account", id, "the canister's account")?);
+    let footprint = Footprint::decode(leaf(b"footprint", id, "the canister's footprint")?);
+    let account = account.ok_or(Unproven::Unreadable("the account"))?;
+    let mut tariffs = Vec::new();
+    for version in bill.witnesses.tariff_versions(&account)? {
+        let bytes = leaf(b"tariff", &version.to_be_bytes(), "the tariff of a statement")?;
+        let tariff = Tariff::decode(bytes).filter(|tariff| tariff.version == version);
+        tariffs.push(tariff.ok_or(Unproven::Unreadable("the tariff"))?);
+    }
+    let footprint = footprint.ok_or(Unproven::Unreadable("the footprint"))?;
+    let certified = Certified { at, account, footprint, tariffs };
+    bill.verify(&certified)?;
+    Ok(certified)
+}
