@@ -1,11 +1,15 @@
 //! Starts a four-replica testnet and measures it, each figure beside a floor of the same run.
-//! `cargo run --release -p mains-bench [-- --seconds N | --idle N | --strain]`. Findings and history: `specs/benchmarks.md`.
+//! `cargo run --release -p mains-bench [-- --seconds N | --idle N | --strain | --ledger | --journal N | --prices]`. Findings and history: `specs/benchmarks.md`.
 
+mod alone;
 mod canisters;
 mod factory;
 mod floor;
+mod journal;
 mod load;
 mod many;
+mod money;
+mod prices;
 mod report;
 mod strain;
 mod subject;
@@ -35,6 +39,15 @@ struct Options {
     /// Measure instead what so many canisters that nobody calls cost.
     #[arg(long, value_name = "COUNT")]
     idle: Option<usize>,
+    /// Measure instead what the ledger, settlements and bills cost.
+    #[arg(long)]
+    ledger: bool,
+    /// Measure instead what a node's journal of so many entries costs.
+    #[arg(long, value_name = "ENTRIES")]
+    journal: Option<u64>,
+    /// Measure instead whether any operation is priced below what it costs.
+    #[arg(long)]
+    prices: bool,
 }
 
 /// Requests of the one-client latency measurement.
@@ -52,6 +65,14 @@ fn main() -> Result<()> {
         return result;
     }
     let options = Options::parse();
+    if options.ledger || options.prices || options.journal.is_some() {
+        let lines = match options.journal {
+            Some(entries) => journal::measure(entries)?,
+            None => mains_engine::on_big_stack(if options.ledger { money::measure } else { prices::measure })?,
+        };
+        report::print(&lines);
+        return Ok(());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let lines = if options.strain {
         runtime.block_on(strain::measure(Duration::from_secs(options.seconds)))?

@@ -61,7 +61,20 @@ const EDGES: [(&str, &[&str]); 21] = [
             "mains-operator",
         ],
     ),
-    ("mains-bench", &["mains-client", "mains-local", "mains-operator"]),
+    // Measures one replica's parts beside whole networks.
+    (
+        "mains-bench",
+        &[
+            "mains-ledger",
+            "mains-state",
+            "mains-execution",
+            "mains-engine",
+            "mains-store",
+            "mains-client",
+            "mains-local",
+            "mains-operator",
+        ],
+    ),
     ("mains-fuzz", &["mains-ledger", "mains-state", "mains-execution", "mains-engine"]),
 ];
 
