@@ -37,7 +37,7 @@ mod tests {
     fn pictures_are_in_proportion() {
         assert_eq!(sparkline(&[0, 1, 2, 3, 4, 5, 6, 7]), "▁▂▃▄▅▆▇█");
         assert_eq!(sparkline(&[0, 0]), "▁▁");
-        assert_eq!(sparkline(&[u128::MAX, u128::MAX / 2, 0]), "█▅▁");
+        assert_eq!(sparkline(&[u128::MAX, u128::MAX / 2, 0]), "█▄▁");
         assert_eq!(sparkline(&[]), "");
         assert_eq!(bar(1, 2), "█".repeat(12));
         assert_eq!(bar(1, 48), "▌");
