@@ -1,6 +1,9 @@
 //! One block.
 
-use crate::{calls::Random, charges, engine::Engine, induction, scheduler, settlement, system_calls, timers};
+use crate::{
+    calls::Random, charges, engine::Engine, induction, scheduler, settlement, system_calls,
+    system_canisters::cycles_ledger, timers,
+};
 use mains_ledger::{Entry, Moment};
 use mains_state::{Announcement, CallerInfo, State, epochs::Seen};
 use mains_types::{CanisterId, Digest32, Height, NodeId, Principal, RequestId, UnixNanos};
@@ -97,6 +100,9 @@ pub fn execute(engine: &dyn Engine, mut state: State, block: &Block) -> Executed
     };
     (round.state.height, round.state.time) = (block.height, block.time);
     round.state.ledger.begin(Moment { height: block.height, time: block.time });
+    if block.height == Height(1) {
+        cycles_ledger::log_genesis(&mut round.state);
+    }
     while let Some(message) = round.state.dequeue_random(block.certified) {
         system_calls::run(&mut round, &message);
     }

@@ -71,6 +71,14 @@ pub(super) fn query(
     icrc::query(&TOKEN, method, argument, balance, || state.ledger.members_total().get())
 }
 
+/// Logs what members have from genesis, so that whoever follows the log from its beginning knows all balances.
+pub(crate) fn log_genesis(state: &mut State) {
+    let members: Vec<(Member, Cycles)> = state.ledger.members().map(|(member, amount)| (*member, amount)).collect();
+    for (member, amount) in members {
+        blocks::append(state, Entry::new("1mint", amount.get()).member("to", &member));
+    }
+}
+
 /// Creates cycles in a member's account, on test networks; returns the block. There are never too many.
 pub(super) fn mint(state: &mut State, to: &Member, amount: Cycles) -> Option<u64> {
     state.ledger.mint(&(*to).into(), amount).ok()?;

@@ -1,6 +1,7 @@
 //! The built-in canisters from outside, as wallets and `icp` call them.
 
 mod abuse;
+mod follower;
 mod ledgers;
 
 use super::icp_ledger::account_identifier;
