@@ -65,8 +65,9 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// All of them.
-    pub const ALL: [Self; 28] = [
+    /// Those that some hundred seeds always reach. A forged piece of a state and a member that stops because it is outdated need
+    /// a rare meeting of faults: they are counted, and tested beside the code that they are about.
+    pub const EXPECTED: [Self; 26] = [
         Self::Partition,
         Self::Clog,
         Self::Crash,
@@ -91,9 +92,7 @@ impl Mark {
         Self::SingleMember,
         Self::ThirteenMembers,
         Self::StateFetched,
-        Self::ForgedObjectBlamed,
         Self::Switched,
-        Self::OutdatedStopped,
         Self::DowngradeRefused,
     ];
 }

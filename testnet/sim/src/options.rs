@@ -180,11 +180,18 @@ impl Options {
             4
         };
         let mut faulty = Faulty::new(members, rng(1));
-        let byzantine = if has(Fault::Byzantine, 0.4) { faulty.liars(rng(2)) } else { Vec::new() };
+        let mut byzantine = if has(Fault::Byzantine, 0.4) { faulty.liars(rng(2)) } else { Vec::new() };
+        // Both together need a larger committee: there it is worth more seeds that a liar is asked for a state.
+        let is_lied_to = members >= 7 && !byzantine.is_empty();
+        let emptied = if has(Fault::EmptiedDisk, if is_lied_to { 0.6 } else { 0.2 }) { faulty.take() } else { None };
+        if let (Some(_), Some((liar, _))) = (emptied, byzantine.first().copied())
+            && !byzantine.contains(&(liar, Behaviour::ForgedAnswers))
+        {
+            byzantine.insert(1, (liar, Behaviour::ForgedAnswers));
+        }
         let rotten = if has(Fault::RottenDisk, 0.2) { faulty.take() } else { None };
         let far_clock = if has(Fault::FarClock, 0.15) { faulty.take() } else { None };
         let upgrade = has(Fault::Upgrade, 0.2).then(|| upgrades(members, &mut faulty, rng(12)));
-        let emptied = if has(Fault::EmptiedDisk, 0.2) { faulty.take() } else { None };
         let loss = if has(Fault::TornWrites, 0.6) { [Loss::TornTail, Loss::Scattered] } else { [Loss::Everything; 2] };
         let mut crashes = if has(Fault::Crashes, 0.6) { crashes(members, loss, rng(3)) } else { Vec::new() };
         for member in rotten.into_iter().chain(emptied) {

@@ -49,6 +49,8 @@ const CLOGGED: Duration = Duration::from_secs(2);
 #[derive(Default)]
 struct Process {
     task: Option<Handle<()>>,
+    /// Somebody starts it at this moment.
+    is_starting: bool,
     handle: Option<ReplicaHandle>,
     /// Why it stopped by itself.
     ended: Option<String>,
@@ -280,8 +282,12 @@ impl Subnet {
     /// If the simulated network is gone.
     pub async fn restart(&self, member: usize) {
         let node = &self.nodes[member];
-        if lock(&node.process).task.is_some() {
-            return;
+        {
+            let mut process = lock(&node.process);
+            if process.task.is_some() || process.is_starting {
+                return;
+            }
+            process.is_starting = true;
         }
         let control = self.oracle.control(node.consensus_key.clone());
         let mut senders = Vec::new();
@@ -321,6 +327,7 @@ impl Subnet {
         });
         let mut process = lock(&node.process);
         process.task = Some(task);
+        process.is_starting = false;
         process.starts += 1;
     }
 

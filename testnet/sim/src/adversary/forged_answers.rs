@@ -19,7 +19,10 @@ impl Liar for ForgedAnswers {
         match letter.channel {
             channels::SYNC => match letter.bytes.first() {
                 Some(&OBJECTS) => Some(vec![letter.with(other_objects(tools, &letter.bytes))]),
-                Some(&OFFER) if letter.bytes.len() > 64 => Some(vec![letter.with(bent(tools, &letter.bytes))]),
+                // Mostly true: who offers another state than the others is not asked for its pieces.
+                Some(&OFFER) if letter.bytes.len() > 64 && tools.rng.random_bool(0.25) => {
+                    Some(vec![letter.with(bent(tools, &letter.bytes))])
+                }
                 // "Here it is", with nothing of use.
                 Some(&LACKS) => Some(vec![letter.with(vec![OBJECTS, 0, 0, 0, 1, 0])]),
                 _ => None,
