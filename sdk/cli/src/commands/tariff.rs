@@ -100,7 +100,7 @@ fn second_word(unit: &str) -> &str {
     unit.split_once(' ').map_or(unit, |(_, rest)| rest)
 }
 
-/// The price of one [`unit`], to two digits after the point.
+/// The price of one `unit`, to two digits after the point.
 fn cycles(price: &Price) -> String {
     let units = if u128::from(price.denominator) >= UNITS_GROUPED { UNITS_GROUPED } else { 1 };
     let hundredths =
