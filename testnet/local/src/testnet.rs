@@ -104,14 +104,13 @@ impl Testnet {
         let api_port = addresses.first().map_or(DEFAULT_API_PORT, |first| first.api.port());
         let file = TestnetFile { network, api_port, replicas, require_publisher_signature: required };
         file.write(&dir)?;
-        Ok(Self {
-            dir,
-            binary: binary.to_owned(),
-            file,
-            lifetime: Lifetime::Own,
-            links: None,
-            children: BTreeMap::new(),
-        })
+        Ok(Self::without_children(dir, binary, file))
+    }
+
+    /// With these files, none of whose processes is this one's child.
+    fn without_children(dir: PathBuf, binary: &Path, file: TestnetFile) -> Self {
+        let (binary, children) = (binary.to_owned(), BTreeMap::new());
+        Self { dir, binary, file, lifetime: Lifetime::Own, links: None, children }
     }
 
     /// Continues the test network in `dir`, or makes one of [`DEFAULT_NODES`], with the first replica's API at `gateway`
@@ -160,14 +159,7 @@ impl Testnet {
     pub fn open(dir: &Path, binary: &Path) -> Result<Self, LocalError> {
         let dir = absolute(dir)?;
         let file = TestnetFile::read(&dir)?.ok_or_else(|| LocalError::Missing { path: dir.clone() })?;
-        Ok(Self {
-            dir,
-            binary: binary.to_owned(),
-            file,
-            lifetime: Lifetime::Own,
-            links: None,
-            children: BTreeMap::new(),
-        })
+        Ok(Self::without_children(dir, binary, file))
     }
 
     /// Continues the test network in the directory if there is one that is stopped, else makes one.
