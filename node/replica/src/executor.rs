@@ -229,9 +229,6 @@ impl<C: Chain> Executor<C> {
                 panic!("the ledger does not add up at height {}: {broken}", state.height);
             }
             observer.sealed(&state);
-            if !planted::is(Defect::PoolNeverForgets) {
-                inner.pool.forget(&ids, state.time);
-            }
             observer.executed(BlockSummary {
                 height: state.height,
                 time: state.time,
@@ -242,13 +239,17 @@ impl<C: Chain> Executor<C> {
                 journal: state.ledger.journal_head(),
                 entries: journal,
             });
-            (state, root)
+            (state, root, ids)
         };
-        let (state, root) = self.thread.run(work).await.expect("one job at a time");
+        let (state, root, ids) = self.thread.run(work).await.expect("one job at a time");
         self.saver.executed(&state, self.inner.syncing.load(Ordering::Relaxed));
         self.inner.executed.store(state.height.get(), Ordering::Relaxed);
         self.inner.finalized.fetch_max(state.height.get(), Ordering::Relaxed);
+        // In this order: a call that comes between is known, see `Inner::admit`.
         *self.inner.latest.lock().expect("no holder panics") = Some(state.clone());
+        if !planted::is(Defect::PoolNeverForgets) {
+            self.inner.pool.forget(&ids, state.time);
+        }
         self.inner.progress.notify_waiters();
         self.state = Some(state.clone());
         // Ends only when the replica stops.

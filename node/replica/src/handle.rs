@@ -202,7 +202,7 @@ pub(crate) struct Inner {
     pub(crate) views: Views,
     pub(crate) finalized: AtomicU64,
     pub(crate) executed: AtomicU64,
-    /// Newest height that may have been served before a restart: clients get nothing older.
+    /// Newest height that may have been served before a restart, here or (on a new disk) by others: clients get nothing older.
     pub(crate) served: AtomicU64,
     pub(crate) latest: Mutex<Option<State>>,
     pub(crate) certificate: Mutex<Option<Certificate>>,
@@ -211,6 +211,8 @@ pub(crate) struct Inner {
     pub(crate) syncing: AtomicBool,
     /// Whether this replica cannot go on without a state from the others.
     pub(crate) needs_state: AtomicBool,
+    /// Whether it is not known yet how far the others are, and what was served here before is forgotten: a new disk.
+    pub(crate) is_disoriented: AtomicBool,
     /// The versions of the protocol that this binary has.
     pub(crate) versions: Versions,
     /// Remembers which version the data were changed by.
@@ -257,6 +259,20 @@ impl Inner {
     pub(crate) fn is_known(&self, id: &RequestId) -> bool {
         let latest = self.latest.lock().expect("no holder panics");
         latest.as_ref().is_some_and(|state| state.ingress_status(id).is_some())
+    }
+
+    /// Puts a call into the pool unless it waits there or was in a block; whether it did.
+    pub(crate) fn admit(&self, call: VerifiedCall) -> Result<bool, PoolFull> {
+        let id = call.request_id();
+        if self.is_known(&id) || !self.pool.insert(call)? {
+            return Ok(false);
+        }
+        // It may have been executed meanwhile; then nobody would ever take it out.
+        let is_late = self.is_known(&id);
+        if is_late {
+            self.pool.forget(&[id], UnixNanos(0));
+        }
+        Ok(!is_late)
     }
 
     /// The newest executed state, if it is the one after `height`: then what waits in it needs the next block.
@@ -405,7 +421,7 @@ impl ReplicaHandle {
             .await?
             .map_err(SubmitError::Rejected)?;
         let raw = call.raw().clone();
-        if self.0.pool.insert(call)? {
+        if self.0.admit(call)? {
             (self.0.push)(raw);
         }
         Ok(id)
@@ -492,10 +508,18 @@ impl ReplicaHandle {
         if let Some(progress) = self.0.catching_up.lock().expect("no holder panics").clone() {
             return Some(progress);
         }
+        if self.0.is_disoriented.load(Ordering::Relaxed) {
+            return Some(
+                "its data are new or restored: waits for the other members to say how far the network is".into(),
+            );
+        }
         let Some(view) = view else { return Some("waits for the first certified state".into()) };
         if self.is_outdated(view) {
             let served = self.0.served.load(Ordering::Relaxed);
-            return Some(format!("at height {} again of the {served} before it stopped, catching up", view.height()));
+            return Some(format!(
+                "at height {} of the {served} that clients may have seen, catching up",
+                view.height()
+            ));
         }
         let distance = self.0.finalized.load(Ordering::Relaxed).saturating_sub(view.height().get());
         if distance > limits::CERTIFICATION_DISTANCE_GATEWAY {

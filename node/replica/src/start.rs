@@ -204,6 +204,7 @@ where
         progress: Notify::new(),
         syncing: AtomicBool::new(false),
         needs_state: AtomicBool::new(false),
+        is_disoriented: AtomicBool::new(matches!(continuity, Continuity::Unproven(_))),
         versions: config.versions,
         version_mark: config.version_mark,
         halted: OnceLock::new(),
@@ -287,7 +288,8 @@ where
     tasks.push(context.child("executor").spawn(move |_| executor.run(to_execute, to_install)));
     tasks.push(context.child("certifier").spawn(move |_| certifier.run(to_certify, partials.1)));
     tasks.push(context.child("spread").spawn(move |_| spread::send(to_send, ingress.0)));
-    let receiving = inner.clone();
+    let (receiving, repeating) = (inner.clone(), inner.clone());
+    tasks.push(context.child("repeat").spawn(move |context| spread::repeat(context, repeating)));
     tasks.push(context.child("gather").spawn(move |_| spread::receive(receiving, ingress.1)));
     tasks.push(context.child("synchronizer").spawn(move |_| synchronizer.run(synchronization.1)));
     Ok(Running { handle: ReplicaHandle(inner), tasks })

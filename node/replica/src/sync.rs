@@ -490,6 +490,7 @@ where
             // Nobody else has ever counted these votes.
             self.parts.gate.open_above(0);
             self.silent_until = Some(0);
+            self.parts.inner.is_disoriented.store(false, Ordering::Relaxed);
             return;
         }
         // A view far above what is finalized is a lie, and would keep this member silent for ever.
@@ -501,7 +502,19 @@ where
             tracing::warn!(bound, "votes may have been forgotten: none goes out up to this view");
             self.parts.gate.open_above(bound);
             self.silent_until = Some(bound);
+            self.orient();
         }
+    }
+
+    /// Clients get nothing older than what one honest other member at least has executed: they may have seen it here.
+    fn orient(&self) {
+        let faults = (self.parts.inner.identity.members.len() - 1) / 3;
+        let mut heights: Vec<u64> = self.offers.values().map(|offer| offer.executed.get()).collect();
+        heights.sort_unstable_by(|a, b| b.cmp(a));
+        if let Some(height) = heights.get(faults) {
+            self.parts.inner.served.fetch_max(*height, Ordering::Relaxed);
+        }
+        self.parts.inner.is_disoriented.store(false, Ordering::Relaxed);
     }
 
     /// Remembers that no view can be voted in twice any more.

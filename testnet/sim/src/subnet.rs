@@ -238,6 +238,7 @@ impl Subnet {
         self.nodes[member].disk.empty();
         self.nodes[member].checkpoints.empty();
         self.nodes[member].holds_votes.store(false, Ordering::Relaxed);
+        self.findings.monotone.forget(member);
     }
 
     /// A member's checkpoints.

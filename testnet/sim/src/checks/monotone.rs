@@ -1,5 +1,5 @@
-//! S8: what a healthy replica shows to clients never goes back, restarts included; what a client did is in what the same
-//! replica shows afterwards.
+//! S8: what a healthy replica shows to clients never goes back, restarts included, until its disk is replaced; what a client
+//! did is in what the same replica shows afterwards.
 
 use crate::log::Log;
 use mains_replica::ReplicaHandle;
@@ -16,6 +16,11 @@ impl Monotone {
         if status.healthy {
             self.shown(member, status.certified_height, log);
         }
+    }
+
+    /// A member's disk is replaced: what it showed is forgotten with it, and others' word for it binds it from now on.
+    pub fn forget(&self, member: usize) {
+        self.0.lock().expect("no holder panics").remove(&member);
     }
 
     /// A replica showed this height.
