@@ -54,7 +54,7 @@ pub enum Bound {
 
 impl Bound {
     /// Whether `moment` is not later.
-    fn covers(&self, moment: &Moment) -> bool {
+    pub fn covers(&self, moment: &Moment) -> bool {
         match self {
             Self::Height(height) => moment.height <= *height,
             Self::Time(time) => moment.time <= *time,

@@ -8,6 +8,7 @@ pub mod account;
 pub mod alerts;
 pub mod bill;
 pub mod error;
+pub mod income;
 pub mod journal;
 pub mod ledger;
 pub mod readings;
@@ -16,11 +17,13 @@ pub mod statement;
 pub mod tariff;
 #[cfg(test)]
 mod testing;
+pub mod work;
 
 pub use account::{Account, CanisterAccount, Member, Meter, Resource};
 pub use alerts::{Alert, Health};
 pub use bill::Bill;
 pub use error::LedgerError;
+pub use income::Income;
 pub use journal::{Entry, TransferId};
 pub use ledger::Ledger;
 pub use settlement::{OperatorWeight, Settlement};

@@ -10,7 +10,7 @@ use crate::{
     account::{Account, Resource},
     error::LedgerError,
     ledger::Ledger,
-    tariff::SHARE_WHOLE,
+    tariff::{SHARE_WHOLE, Tariff},
 };
 use mains_types::{Cycles, Principal};
 use serde::{Deserialize, Serialize};
@@ -41,13 +41,12 @@ pub struct Settlement {
     pub rounding: Cycles,
 }
 
-impl Ledger {
-    /// Closes all income accounts into operators, reserve and commons, by the tariff's shares. Without any weight the
-    /// operators' share goes to the reserve.
+impl Settlement {
+    /// How `income` is divided under `tariff`: the rule itself, which changes nothing.
     ///
     /// # Errors
     /// [`LedgerError::WeightInvalid`].
-    pub fn settle(&mut self, weights: &[OperatorWeight]) -> Result<Settlement, LedgerError> {
+    pub fn divide(income: Cycles, tariff: &Tariff, weights: &[OperatorWeight]) -> Result<Self, LedgerError> {
         let (mut earned_sum, mut weight_sum) = (0u64, 0u64);
         for OperatorWeight { weight, weight_max, .. } in weights {
             let invalid = LedgerError::WeightInvalid { weight: *weight, weight_max: *weight_max };
@@ -57,13 +56,10 @@ impl Ledger {
             weight_sum = weight_sum.checked_add(*weight_max).ok_or(invalid)?;
             earned_sum += weight;
         }
-
-        let income: u128 = Resource::ALL.iter().map(|resource| self.balance(&Account::Income(*resource)).get()).sum();
-        let tariff = self.tariff();
-        let share = |parts: u32| proportion(income, u64::from(parts), u64::from(SHARE_WHOLE));
+        let share = |parts: u32| proportion(income.get(), u64::from(parts), u64::from(SHARE_WHOLE));
         let (pool, own, commons) =
             (share(tariff.operators_share), share(tariff.reserve_share), share(tariff.commons_share));
-        let (operators, unearned) = if weight_sum == 0 {
+        let (operators, unearned): (Vec<_>, u128) = if weight_sum == 0 {
             (Vec::new(), pool)
         } else {
             let pay = |weight: &OperatorWeight| (weight.operator, Cycles(proportion(pool, weight.weight, weight_sum)));
@@ -71,20 +67,29 @@ impl Ledger {
         };
         let reserve = own + unearned;
         let paid: u128 = operators.iter().map(|(_, amount)| amount.get()).sum();
-        let rounding = income - paid - reserve - commons;
+        let rounding = income.get() - paid - reserve - commons;
+        let (reserve, commons, rounding) = (Cycles(reserve), Cycles(commons), Cycles(rounding));
+        Ok(Self { income, operators, reserve, commons, rounding })
+    }
+}
 
+impl Ledger {
+    /// Closes all income accounts into operators, reserve and commons, by the tariff's shares. Without any weight the
+    /// operators' share goes to the reserve.
+    ///
+    /// # Errors
+    /// [`LedgerError::WeightInvalid`].
+    pub fn settle(&mut self, weights: &[OperatorWeight]) -> Result<Settlement, LedgerError> {
+        let income: u128 = Resource::ALL.iter().map(|resource| self.balance(&Account::Income(*resource)).get()).sum();
+        let settlement = Settlement::divide(Cycles(income), self.tariff(), weights)?;
+        let Settlement { operators, reserve, commons, rounding, .. } = &settlement;
         let mut due: Vec<(Account, u128)> =
             operators.iter().map(|(operator, amount)| (Account::Operator(*operator), amount.get())).collect();
-        due.extend([(Account::Reserve, reserve), (Account::Commons, commons), (Account::Rounding, rounding)]);
+        let rest = [(Account::Reserve, reserve), (Account::Commons, commons), (Account::Rounding, rounding)];
+        due.extend(rest.map(|(account, amount)| (account, amount.get())));
         self.close_income(due)?;
         self.close_period();
-        Ok(Settlement {
-            income: Cycles(income),
-            operators,
-            reserve: Cycles(reserve),
-            commons: Cycles(commons),
-            rounding: Cycles(rounding),
-        })
+        Ok(settlement)
     }
 
     /// Pays `due`, which sums up to all income, out of the income accounts in their order.

@@ -6,7 +6,6 @@
 //! seen it. So the greatest number of faulty members can neither make up a neighbour's work nor hide it.
 //! Spec: `specs/ledger.md`.
 
-mod encoding;
 #[cfg(test)]
 mod tests;
 
@@ -20,54 +19,12 @@ use std::{
     sync::Arc,
 };
 
+pub use mains_ledger::work::{Earned, NodeWork, Settled};
+
 /// Blocks of a window: long enough for each of 13 members to lead four times, about half a minute of an idle subnet.
 pub const WINDOW_BLOCKS: u64 = 64;
 /// Settlements that are kept.
 pub const SETTLEMENTS_MAX: usize = 60;
-/// The whole of a rate, in parts.
-const WHOLE: u64 = 10_000;
-/// Views lost that cost nothing: machines restart, leaders change.
-const FAILURES_FREE: u64 = WHOLE / 10;
-/// From this share of lost views on, the most is deducted.
-const FAILURES_WORST: u64 = WHOLE / 10 * 6;
-/// The most that is deducted for lost views.
-const DEDUCTION_MAX: u64 = WHOLE / 10 * 8;
-
-/// What one member did in an epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeWork {
-    /// Windows in which it was a member.
-    pub windows: u64,
-    /// Those in which its votes to finalize were seen.
-    pub voted: u64,
-    /// Those in which its shares of certificates were seen.
-    pub certified: u64,
-    /// Blocks it proposed that are in the chain.
-    pub proposed: u64,
-    /// Views that it led and that ended without a block in the chain.
-    pub failed: u64,
-}
-
-impl NodeWork {
-    /// What it earned: windows in which it voted and certified, less for views it lost as the Internet Computer deducts:
-    /// nothing up to 10 %, then linearly to 80 % at 60 %.
-    pub fn weight(&self) -> u64 {
-        (self.voted + self.certified).saturating_mul(WHOLE - self.deduction())
-    }
-
-    /// What a member without fault would have earned in its place.
-    pub fn weight_max(&self) -> u64 {
-        self.windows.saturating_mul(2 * WHOLE)
-    }
-
-    /// Parts of 10,000 that lost views cost.
-    pub fn deduction(&self) -> u64 {
-        let led = u128::from(self.proposed) + u128::from(self.failed);
-        let share = (u128::from(self.failed) * u128::from(WHOLE)).checked_div(led).unwrap_or(0) as u64;
-        let above = share.clamp(FAILURES_FREE, FAILURES_WORST) - FAILURES_FREE;
-        above * DEDUCTION_MAX / (FAILURES_WORST - FAILURES_FREE)
-    }
-}
 
 /// What the proposer of a block says it saw of the other members lately.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,36 +58,6 @@ impl Testimony {
     fn names(&self, of: &BTreeMap<NodeId, u64>, node: &NodeId) -> bool {
         of.get(node).is_some_and(|times| 2 * times >= self.blocks)
     }
-}
-
-/// One member's line in a settlement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Earned {
-    /// Who is paid.
-    pub operator: Principal,
-    /// For what.
-    pub work: NodeWork,
-    /// How much, in cycles.
-    pub amount: u128,
-}
-
-/// An epoch that was settled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settled {
-    /// Its number, from 1.
-    pub epoch: u64,
-    /// Its first height.
-    pub first: Height,
-    /// Its last height: where it was settled.
-    pub last: Height,
-    /// The block time at its begin.
-    pub began: UnixNanos,
-    /// The block time of `last`.
-    pub ended: UnixNanos,
-    /// By member.
-    pub nodes: BTreeMap<NodeId, Earned>,
-    /// Where the income went.
-    pub settlement: Settlement,
 }
 
 /// The present epoch and the settlements of past ones.
@@ -237,11 +164,7 @@ impl Epochs {
     /// in which it was a member. One without a known operator earns nothing, and its share goes where unearned shares go.
     pub fn weights(&self) -> Vec<OperatorWeight> {
         let weight = |(node, work): (&NodeId, &NodeWork)| {
-            let (weight, weight_max) = (work.weight(), work.weight_max());
-            match self.operators.get(node) {
-                Some(operator) => OperatorWeight { operator: *operator, weight: weight.min(weight_max), weight_max },
-                None => OperatorWeight { operator: *node, weight: 0, weight_max },
-            }
+            work.weighed(self.operators.get(node).copied().unwrap_or(Principal::anonymous()))
         };
         self.work.iter().map(weight).collect()
     }

@@ -83,7 +83,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "MODULE")]
         estimate: Option<PathBuf>,
     },
-    /// Show what a canister used, what it cost, and where that went; check a bill that somebody shows.
+    /// Show what a canister used or an operator earned, and where the money went; check a bill that somebody shows.
     Bill(BillArguments),
     /// Check a proof saved by `mains call --save-proof`, offline.
     Verify(VerifyArguments),
@@ -297,6 +297,9 @@ sign last, before compressing. A canister shows its publisher as `mains canister
 pub(crate) struct BillArguments {
     /// The canister's name or id.
     pub(crate) name: Option<String>,
+    /// Instead of a canister: what this operator of nodes earned, settlement by settlement.
+    #[arg(long, value_name = "PRINCIPAL", conflicts_with = "name")]
+    pub(crate) operator: Option<String>,
     /// Where the bill begins: a height, a date or a time (UTC). It begins at the newest reading not later than that; readings are
     /// taken when an epoch ends. Default: with the account.
     #[arg(long, value_name = "HEIGHT|DATE")]

@@ -4,11 +4,16 @@ use crate::certificate::{Certificate, CertificateError, ROOT_KEY_PREFIX};
 use mains_ledger::{
     Bill, CanisterAccount, Footprint, Moment, Tariff,
     bill::{BillError, Certified},
+    income::IncomeError,
 };
 use mains_types::UnixNanos;
+use serde::{Deserialize, de::DeserializeOwned};
 
+pub(crate) mod difference;
 #[cfg(test)]
 mod tests;
+
+pub use difference::Difference;
 
 /// Why a bill proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,14 +40,46 @@ pub enum Unproven {
     /// A line does not hold.
     #[error(transparent)]
     Line(#[from] BillError),
+    /// A line of an operator's bill does not hold.
+    #[error(transparent)]
+    Income(#[from] IncomeError),
+    /// A figure is not what the proof makes it.
+    #[error(transparent)]
+    Differs(#[from] Difference),
 }
 
-/// Reads a bill from its JSON.
+impl Certificate {
+    /// Height and time of the state, which is not older than `not_before`.
+    ///
+    /// # Errors
+    /// [`Unproven::Stale`], [`Unproven::Certificate`].
+    pub(crate) fn moment(&self, not_before: Option<UnixNanos>) -> Result<Moment, Unproven> {
+        let at = Moment { height: self.height()?, time: self.time()? };
+        match not_before.filter(|not_before| at.time < *not_before) {
+            Some(not_before) => Err(Unproven::Stale { certified: at.time.get(), not_before: not_before.get() }),
+            None => Ok(at),
+        }
+    }
+}
+
+/// Reads a bill, of whomever, from its JSON.
 ///
 /// # Errors
 /// [`Unproven::Malformed`].
-pub fn parse(json: &str) -> Result<Bill, Unproven> {
+pub fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Unproven> {
     serde_json::from_str(json).map_err(|error| Unproven::Malformed(error.to_string()))
+}
+
+/// Of which form a bill says to be.
+///
+/// # Errors
+/// [`Unproven::Malformed`].
+pub fn format(json: &str) -> Result<String, Unproven> {
+    #[derive(Deserialize)]
+    struct Form {
+        format: String,
+    }
+    parse::<Form>(json).map(|form| form.format)
 }
 
 /// The root key in DER form, from that or from its 96 bytes.
@@ -63,12 +100,8 @@ pub fn root_key(bytes: &[u8]) -> Result<Vec<u8>, CertificateError> {
 /// # Errors
 /// The first thing that does not hold; see [`Unproven`].
 pub fn verify(bill: &Bill, root_key: &[u8], not_before: Option<UnixNanos>) -> Result<Certified, Unproven> {
-    let bytes = hex::decode(&bill.certificate).map_err(|_| Unproven::Malformed("its certificate is not hex".into()))?;
-    let certificate = Certificate::verify(&bytes, root_key)?;
-    let at = Moment { height: certificate.height()?, time: certificate.time()? };
-    if let Some(not_before) = not_before.filter(|not_before| at.time < *not_before) {
-        return Err(Unproven::Stale { certified: at.time.get(), not_before: not_before.get() });
-    }
+    let certificate = Certificate::from_hex(&bill.certificate, root_key)?;
+    let at = certificate.moment(not_before)?;
     let id = bill.canister.as_slice();
     let leaf = |kind: &[u8], label: &[u8], name| {
         certificate.value(&[b"mains", kind, label]).ok_or(CertificateError::Missing(name))

@@ -36,6 +36,17 @@ pub enum CertificateError {
     Missing(&'static str),
 }
 
+/// What a certificate says about a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown<'a> {
+    /// This value is there.
+    Value(&'a [u8]),
+    /// Nothing is there.
+    Absent,
+    /// It does not tell.
+    Unknown,
+}
+
 /// A certificate whose signature was checked: every value in it was agreed on by the subnet.
 #[derive(Clone, Debug)]
 pub struct Certificate(ic_certification::Certificate);
@@ -62,6 +73,15 @@ impl Certificate {
         Ok(Self(certificate))
     }
 
+    /// [`Certificate::verify`] of bytes in hex.
+    ///
+    /// # Errors
+    /// Every [`CertificateError`].
+    pub fn from_hex(text: &str, root_key: &[u8]) -> Result<Self, CertificateError> {
+        let bytes = hex::decode(text).map_err(|_| CertificateError::Malformed("it is not hex".into()))?;
+        Self::verify(&bytes, root_key)
+    }
+
     /// The state root that was signed.
     pub fn root(&self) -> [u8; 32] {
         self.0.tree.digest()
@@ -72,6 +92,15 @@ impl Certificate {
         match self.0.tree.lookup_path(path) {
             LookupResult::Found(value) => Some(value),
             LookupResult::Absent | LookupResult::Unknown | LookupResult::Error => None,
+        }
+    }
+
+    /// What the certificate says about `path`.
+    pub fn shown(&self, path: &[&[u8]]) -> Shown<'_> {
+        match self.0.tree.lookup_path(path) {
+            LookupResult::Found(value) => Shown::Value(value),
+            LookupResult::Absent => Shown::Absent,
+            LookupResult::Unknown | LookupResult::Error => Shown::Unknown,
         }
     }
 

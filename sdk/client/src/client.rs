@@ -335,6 +335,13 @@ impl Client {
         Ok((Height(height.ok_or_else(|| self.unexpected("a height that is no number"))?), head))
     }
 
+    /// The certificate that shows these paths of the subnet's state, in hex; the agent has verified it.
+    pub(crate) async fn certificate_of(&self, paths: Vec<Vec<Label<Vec<u8>>>>) -> Result<String, ClientError> {
+        let subnet = Principal::self_authenticating(&self.root_key);
+        let certificate = self.agent.read_subnet_state_raw(paths, subnet).await?;
+        Ok(hex::encode(mains_wire::encode(&certificate)))
+    }
+
     async fn request_status(&self, effective: CanisterId, id: ic_agent::RequestId) -> Result<Vec<u8>, ClientError> {
         let signed = self.agent.sign_request_status(effective, id)?.signed_request_status;
         let path = format!("/api/v3/canister/{effective}/read_state");

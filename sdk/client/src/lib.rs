@@ -10,10 +10,13 @@ pub mod client;
 pub mod error;
 mod fresh;
 pub mod identity;
+pub mod income;
 pub mod management;
 pub mod outcome;
 pub mod proof;
 pub mod report;
+#[cfg(test)]
+mod testing;
 pub mod utility;
 
 pub use certificate::{Certificate, CertificateError};

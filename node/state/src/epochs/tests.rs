@@ -86,7 +86,7 @@ fn who_left_is_paid_for_whole_windows_and_who_stands_by_for_none() {
     let weights: BTreeMap<_, _> = epochs.work().keys().copied().zip(epochs.weights()).collect();
     let expected = |operator, weight, weight_max| OperatorWeight { operator, weight, weight_max };
     assert_eq!(weights[&node(0)], expected(operator(), 40_000, 40_000));
-    assert_eq!(weights[&node(1)], expected(node(1), 0, 40_000));
+    assert_eq!(weights[&node(1)], expected(Principal::anonymous(), 0, 40_000));
     assert_eq!(weights[&node(3)], expected(operator(), 20_000, 20_000));
     assert_eq!(weights.len(), 4, "a name in a block makes nobody a member");
 }

@@ -1,8 +1,9 @@
-//! `mains bill`: what a canister used, what it cost, where that went, and the proof of all of it.
+//! `mains bill`: what a canister used or an operator earned, where the money went, and the proof of all of it.
 
 mod chart;
 mod csv;
 mod html;
+mod income;
 
 use crate::{
     args::{BillArguments, BillCommand, BillVerify, Output},
@@ -13,7 +14,7 @@ use crate::{
 use anyhow::{Context as _, Result, ensure};
 use mains_client::bill;
 use mains_ledger::{
-    Bill,
+    Bill, Income,
     bill::{Bound, Certified},
     statement::{group, render_text},
 };
@@ -23,10 +24,15 @@ use std::path::Path;
 const EMBEDDED: &str = r#"<script type="application/json" id="bill">"#;
 
 pub(crate) async fn run(context: &Context, arguments: BillArguments) -> Result<()> {
-    let BillArguments { name, from, to, .. } = arguments;
-    let name = name.context("name a canister, or verify a bill with `mains bill verify FILE --root-key KEY`")?;
+    let BillArguments { name, operator, from, to, .. } = arguments;
     let bound = |text: Option<String>| text.map(|text| moment::parse(&text)).transpose();
     let (from, to) = (bound(from)?, bound(to)?);
+    if let Some(operator) = operator {
+        return income::run(context, &operator, from, to).await;
+    }
+    let name = name.context(
+        "name a canister, or an operator with --operator, or verify a bill with `mains bill verify FILE --root-key KEY`",
+    )?;
     let client = context.connect().await?;
     let canister = context.canister(&client, &name)?;
     // Verified on its way in, with the root key of this network.
@@ -67,32 +73,48 @@ pub(crate) fn verify(command: BillCommand) -> Result<()> {
     let BillCommand::Verify(BillVerify { file, root_key, not_before }) = command;
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let json = text.split_once(EMBEDDED).and_then(|(_, rest)| rest.split_once("</script>"));
-    let is_page = json.is_some();
-    let bill = bill::parse(json.map_or(&text[..], |(json, _)| json))?;
+    let page = json.is_some().then_some(text.trim());
+    let json = json.map_or(&text[..], |(json, _)| json);
     let root_key = bill::root_key(&key_bytes(&root_key)?).context("--root-key")?;
     let not_before = match not_before.as_deref().map(moment::parse).transpose()? {
         None => None,
         Some(Bound::Time(time)) => Some(time),
         Some(Bound::Height(_)) => anyhow::bail!("--not-before takes a date, such as 2026-11-21"),
     };
-    let certified = bill::verify(&bill, &root_key, not_before)?;
-    if is_page {
-        let same = html::render(&bill, &certified).trim() == text.trim();
-        ensure!(same, "the bill inside the page holds, but the page shows something else");
-    }
-    let last = bill.statements.last().context("a bill without statements")?;
+    let (shown, mut rows) = match bill::format(json)?.as_str() {
+        mains_ledger::income::FORMAT => {
+            let income: Income = bill::parse(json)?;
+            mains_client::income::verify(&income, &root_key, not_before)?;
+            (income::page_of(&income), income::summary(&income))
+        }
+        _ => {
+            let bill: Bill = bill::parse(json)?;
+            let certified = bill::verify(&bill, &root_key, not_before)?;
+            (html::render(&bill, &certified), summary(&bill)?)
+        }
+    };
+    let same = page.is_none_or(|page| page == shown.trim());
+    ensure!(same, "the bill inside the page holds, but the page shows something else");
+    rows.push(("root key", format!("…{}", key_end(&root_key))));
     terminal::line(format_args!("{} every line holds", terminal::coloured(Colour::Green, "✓")));
-    let row = |name: &str, value: String| vec![terminal::coloured(Colour::Grey, name), value];
-    let at = bill.certified;
-    terminal::table(&[
-        row("canister", bill.canister.to_text()),
-        row("period", format!("height {} to {}", bill.statements[0].from.height, last.to.height)),
-        row("closing", format!("{} cycles", group(last.closing.get()))),
-        row("certified", format!("height {}, {}", terminal::group(at.height), moment::show(at.time))),
-        row("readings", bill.witnesses.readings.len().to_string()),
-        row("root key", format!("…{}", key_end(&root_key))),
-    ]);
+    let rows = rows.into_iter().map(|(name, value)| vec![terminal::coloured(Colour::Grey, name), value]);
+    terminal::table(&rows.collect::<Vec<_>>());
     Ok(())
+}
+
+/// What a verified bill of a canister says, in rows.
+fn summary(bill: &Bill) -> Result<Vec<(&'static str, String)>> {
+    let (first, last) = bill.statements.first().zip(bill.statements.last()).context("a bill without statements")?;
+    Ok(vec![
+        ("canister", bill.canister.to_text()),
+        ("period", format!("height {} to {}", first.from.height, last.to.height)),
+        ("closing", format!("{} cycles", group(last.closing.get()))),
+        (
+            "certified",
+            format!("height {}, {}", terminal::group(bill.certified.height), moment::show(bill.certified.time)),
+        ),
+        ("readings", bill.witnesses.readings.len().to_string()),
+    ])
 }
 
 /// The key that `text` is in hex, or that a file holds, in hex or as it is.

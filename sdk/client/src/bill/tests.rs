@@ -1,54 +1,27 @@
 use super::*;
+use crate::testing::{self, at, der, key};
 use ic_verify_bls_signature::PrivateKey;
 use mains_ledger::{
     Account, Entry, Ledger, Resource,
     bill::{Bound, Witnesses},
 };
-use mains_tree::Tree;
 use mains_types::{CanisterId, Cycles, Height, ids::canister_id};
 
 fn id() -> CanisterId {
     canister_id(3)
 }
 
-fn key(seed: u8) -> PrivateKey {
-    PrivateKey::deserialize(&[seed; 32]).expect("a scalar")
-}
-
-fn der(key: &PrivateKey) -> Vec<u8> {
-    root_key(&key.public_key().serialize()).unwrap()
-}
-
 /// What a subnet whose books are these certifies at a height, signed with `key`.
 fn certificate(ledger: &Ledger, footprint: &Footprint, at: Moment, key: &PrivateKey) -> String {
-    let mut tree = Tree::new();
-    let number = |number: u64| leb128(u128::from(number));
-    tree.insert(&[b"time"], number(at.time.get()));
-    tree.insert(&[&b"mains"[..], b"height"], number(at.height.get()));
-    let account = ledger.canister(&id()).unwrap();
-    tree.insert(&[&b"mains"[..], b"account", id().as_slice()], account.encode());
-    tree.insert(&[&b"mains"[..], b"footprint", id().as_slice()], footprint.encode().to_vec());
-    for tariff in ledger.tariffs() {
-        tree.insert(&[&b"mains"[..], b"tariff", &tariff.version.to_be_bytes()], tariff.encode());
-    }
-    let message = [b"\x0dic-state-root", &tree.digest()[..]].concat();
-    let signature = key.sign(&message).serialize();
-    let all: [[&[u8]; 1]; 2] = [[b"time"], [b"mains"]];
-    hex::encode(mains_wire::certificate(&tree.witness(&all), &signature))
-}
-
-fn leb128(mut number: u128) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-    bytes
-}
-
-fn at(height: u64) -> Moment {
-    Moment { height: Height(height), time: UnixNanos(height * 1_000) }
+    let id = id();
+    let account: [&[u8]; 2] = [b"account", id.as_slice()];
+    let footprint_path: [&[u8]; 2] = [b"footprint", id.as_slice()];
+    let versions: Vec<[u8; 4]> = ledger.tariffs().map(|tariff| tariff.version.to_be_bytes()).collect();
+    let tariff_paths: Vec<[&[u8]; 2]> = versions.iter().map(|version| [&b"tariff"[..], version]).collect();
+    let mut leaves: Vec<(&[&[u8]], Vec<u8>)> =
+        vec![(&account, ledger.canister(&id).unwrap().encode()), (&footprint_path, footprint.encode().to_vec())];
+    leaves.extend(tariff_paths.iter().map(|path| &path[..]).zip(ledger.tariffs().map(Tariff::encode)));
+    testing::certificate(at, leaves, key)
 }
 
 const FOOTPRINT: Footprint =
@@ -94,7 +67,7 @@ fn bill(certified_at: u64, from: Option<u64>, to: Option<u64>) -> Bill {
 fn a_bill_is_verified_with_nothing_but_the_root_key() {
     for (from, to) in [(None, None), (Some(4), None), (Some(4), Some(10)), (None, Some(6))] {
         let bill = bill(20, from, to);
-        let read = parse(&serde_json::to_string_pretty(&bill).unwrap()).unwrap();
+        let read: Bill = parse(&serde_json::to_string_pretty(&bill).unwrap()).unwrap();
         assert_eq!(read, bill);
         let certified = verify(&read, &der(&key(7)), None).unwrap();
         assert_eq!((certified.at, certified.footprint), (at(20), FOOTPRINT));
@@ -125,7 +98,7 @@ fn a_foreign_root_key_a_changed_certificate_and_garbage_are_refused() {
         changed.certificate.replace_range(place..=place, digit);
         assert!(verify(&changed, &der(&key(7)), None).is_err(), "digit {place} of the certificate");
     }
-    assert!(matches!(parse("{}"), Err(Unproven::Malformed(_))));
+    assert!(matches!(parse::<Bill>("{}"), Err(Unproven::Malformed(_))));
 }
 
 #[test]

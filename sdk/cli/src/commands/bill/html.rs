@@ -4,7 +4,7 @@
 use super::{EMBEDDED, chart};
 use crate::moment;
 use mains_ledger::{
-    Bill, Statement,
+    Bill, Moment, Statement,
     bill::Certified,
     statement::{group, price},
 };
@@ -17,23 +17,29 @@ code{overflow-wrap:anywhere}svg{width:100%;height:7rem}@media(prefers-color-sche
 
 /// The whole page.
 pub(super) fn render(bill: &Bill, certified: &Certified) -> String {
-    let mut page = String::from("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
-    let _ = writeln!(page, "<title>Bill of {}</title><style>{STYLE}</style></head><body>", bill.canister);
-    let _ = writeln!(page, "<h1>Bill</h1><p><code>{}</code></p>", bill.canister);
+    let mut body = format!("<h1>Bill</h1><p><code>{}</code></p>\n", bill.canister);
     for statement in &bill.statements {
-        render_statement(&mut page, statement);
+        render_statement(&mut body, statement);
     }
     let uses = chart::bars(&bill.uses(Some(&certified.account)));
     if uses.len() > 1 {
-        let _ = writeln!(page, "<h2>Use</h2>\n{}", bars(&uses));
+        let _ = writeln!(body, "<h2>Use</h2>\n{}", bars(&uses));
     }
+    let json = serde_json::to_string(bill).expect("plain data serializes");
+    page(&format!("Bill of {}", bill.canister), &body, bill.certified, &json)
+}
+
+/// A page around `body`, with the bill that proves it inside: `json`, in which no figure can end the element.
+pub(super) fn page(title: &str, body: &str, certified: Moment, json: &str) -> String {
+    let mut page = String::from("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
+    let _ = writeln!(page, "<title>{title}</title><style>{STYLE}</style></head><body>");
+    page.push_str(body);
     let _ = writeln!(
         page,
         "<p class=\"soft\">Certified at height {}, {}. The proof is in this file: <code>mains bill verify FILE --root-key KEY</code>.</p>",
-        bill.certified.height,
-        moment::show(bill.certified.time)
+        certified.height,
+        moment::show(certified.time)
     );
-    let json = serde_json::to_string(bill).expect("plain data serializes");
     let _ = write!(page, "{EMBEDDED}{json}</script>\n</body></html>");
     page
 }
@@ -83,7 +89,7 @@ fn render_statement(page: &mut String, statement: &Statement) {
 }
 
 /// Bars as SVG, each with what it stands for.
-fn bars(uses: &[(mains_ledger::Moment, u128)]) -> String {
+pub(super) fn bars(uses: &[(Moment, u128)]) -> String {
     const HEIGHT: u128 = 100;
     let most = uses.iter().map(|(_, amount)| *amount).max().unwrap_or(0);
     let width = uses.len() * 10;

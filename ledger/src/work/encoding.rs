@@ -1,7 +1,7 @@
 //! The canonical bytes of a settlement, as certified under `/mains/settlement/<epoch>`.
 
 use super::{Earned, NodeWork, Settled};
-use mains_ledger::{
+use crate::{
     Settlement,
     readings::{leb128, number},
 };
