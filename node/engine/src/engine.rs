@@ -194,11 +194,15 @@ impl Engine for WasmtimeEngine {
         self.beside.hint(&self.modules, id, wasm);
     }
 
+    fn hold(&self, modules: &[Arc<ByteBuf>], progress: &dyn Fn(usize, usize)) {
+        self.modules.hold(modules, progress);
+    }
+
     /// # Panics
     /// If the module is not valid: ask [`Engine::module`] first.
     fn instantiate(&self, wasm: &[u8]) -> Result<Heap, Trap> {
         let module = self.modules.get(wasm).unwrap_or_else(|error| panic!("instantiates a module that {error}"));
-        module.fresh(&self.tracker)
+        module.fresh(wasm, &self.tracker)
     }
 
     fn run(&self, run: Run<'_>) -> Ran {

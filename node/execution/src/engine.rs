@@ -7,6 +7,7 @@
 use crate::system_api::SystemApi;
 use mains_state::{Code, Continuation, Heap, RunName};
 use mains_types::{CanisterId, Digest32};
+use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +25,7 @@ pub struct ModuleError {
 }
 
 /// Who may read a custom section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SectionVisibility {
     /// Everybody (`icp:public NAME`).
     Public,
@@ -33,7 +34,7 @@ pub enum SectionVisibility {
 }
 
 /// The type of a global that a snapshot has a value for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GlobalType {
     /// 32-bit integer.
     I32,
@@ -48,7 +49,7 @@ pub enum GlobalType {
 }
 
 /// A global that is mutable or exported: what snapshots hold values of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GlobalInfo {
     /// Its type.
     pub ty: GlobalType,
@@ -57,7 +58,7 @@ pub struct GlobalInfo {
 }
 
 /// What the host found out about a valid module.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModuleInfo {
     /// BLAKE3 of the module's bytes: the host's name for it.
     pub id: Digest32,
@@ -183,6 +184,13 @@ pub trait Engine: Send + Sync + 'static {
     /// A hint that the module with this BLAKE3 will be asked for in some rounds: a host may compile it meanwhile, beside what it is
     /// asked to do. Given again with every block until then, oldest first. Nothing follows from it but time.
     fn prepare(&self, _id: &Digest32, _wasm: &Arc<ByteBuf>) {}
+
+    /// These modules are in a state from now on: they are made ready, and stay so, without ever being compiled again, for as long as
+    /// anybody has these very bytes. `progress` hears how many of how many had to be compiled and are. Nothing follows from it but time.
+    ///
+    /// # Panics
+    /// If one of them is not valid: it was when it came into the state.
+    fn hold(&self, _modules: &[Arc<ByteBuf>], _progress: &dyn Fn(usize, usize)) {}
 
     /// The heap of a fresh instance: data segments applied, globals at their initial values, start function not run.
     ///

@@ -25,6 +25,9 @@ use std::{
 };
 use tokio::sync::mpsc;
 
+/// Modules compiled before the first block of which one line of the log tells.
+const TOLD_EVERY: usize = 10;
+
 /// The next block needs other rules than this binary has: it stops, and [`Inner::halted`] says why.
 struct Halted;
 
@@ -123,6 +126,7 @@ impl<C: Chain> Executor<C> {
         mut deliveries: mpsc::Receiver<Delivery>,
         mut installs: mpsc::Receiver<Install>,
     ) -> Result<(), Halted> {
+        self.make_ready(self.state.clone().expect("present between blocks")).await;
         // Whatever was certified here before was finalized here before: nothing older is served again.
         if let Some(tip) = self.chain.tip().await.filter(|_| !planted::is(Defect::StaleStateServed)) {
             self.inner.served.fetch_max(tip.get(), Ordering::Relaxed);
@@ -183,6 +187,7 @@ impl<C: Chain> Executor<C> {
     async fn install(&mut self, Install { state, blocks, floor }: Install) -> Result<(), Halted> {
         if state.height > self.height() {
             self.enter(&state, state.height)?;
+            self.make_ready(state.clone()).await;
             self.inner.executed.store(state.height.get(), Ordering::Relaxed);
             self.inner.finalized.fetch_max(state.height.get(), Ordering::Relaxed);
             *self.inner.latest.lock().expect("no holder panics") = Some(state.clone());
@@ -195,6 +200,24 @@ impl<C: Chain> Executor<C> {
         }
         self.chain.set_floor(floor);
         Ok(())
+    }
+
+    /// Before the first block on a state that came from elsewhere: what its canisters run is compiled, so that no round has to.
+    async fn make_ready(&mut self, state: State) {
+        let inner = self.inner.clone();
+        let work = move || {
+            let waits_for = |text: Option<String>| *inner.compiling.lock().expect("no holder panics") = text;
+            let progress = |done: usize, all: usize| {
+                let text = format!("compiles the modules of its canisters before it goes on: {done} of {all}");
+                if done.is_multiple_of(TOLD_EVERY) {
+                    tracing::info!("{text}");
+                }
+                waits_for(Some(text));
+            };
+            inner.engine.hold(&state.modules(), &progress);
+            waits_for(None);
+        };
+        self.thread.run(work).await.expect("one job at a time");
     }
 
     /// Whether this binary has the rules of a height that follows on a state, or is that state's own. That a newer version

@@ -221,6 +221,8 @@ pub(crate) struct Inner {
     pub(crate) halted: OnceLock<String>,
     /// How far fetching a state is, in a sentence.
     pub(crate) catching_up: Mutex<Option<String>>,
+    /// How far compiling what its state holds is, in a sentence.
+    pub(crate) compiling: Mutex<Option<String>>,
     pub(crate) push: Push,
     pub(crate) now: Now,
     pub(crate) surroundings: OnceLock<Surroundings>,
@@ -505,8 +507,10 @@ impl ReplicaHandle {
         if let Some(why) = self.halted() {
             return Some(why);
         }
-        if let Some(progress) = self.0.catching_up.lock().expect("no holder panics").clone() {
-            return Some(progress);
+        for progress in [&self.0.compiling, &self.0.catching_up] {
+            if let Some(progress) = progress.lock().expect("no holder panics").clone() {
+                return Some(progress);
+            }
         }
         if self.0.is_disoriented.load(Ordering::Relaxed) {
             return Some(

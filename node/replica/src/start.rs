@@ -209,6 +209,7 @@ where
         version_mark: config.version_mark,
         halted: OnceLock::new(),
         catching_up: Mutex::new(None),
+        compiling: Mutex::new(None),
         push: Box::new(move |raw| {
             if outgoing.try_send(raw).is_err() {
                 tracing::debug!("the push queue is full: the call goes out when this replica leads");

@@ -1,4 +1,5 @@
 //! What compiling costs against what is charged for it: shapes made to be slow, at growing sizes, beside the shipped examples.
+//! With what looking at the module takes, what its code takes on disk, and what loading it from there takes.
 //! `cargo run --release -p mains-fuzz --example compile-cost [-- SHAPE|FILE.wasm [OPERATORS [OPERATORS_PER_FUNCTION]]]`
 
 use mains_engine::WasmtimeEngine;
@@ -12,48 +13,58 @@ fn main() {
     if let Some(path) = only.as_ref().filter(|only| only.ends_with(".wasm")) {
         let wasm = std::fs::read(path).expect("a file");
         eprintln!("{}", shape(&wasm));
-        return measure(&WasmtimeEngine::new(None).expect("the engine starts"), path, &wasm);
+        return measure(path, &wasm);
     }
     let mut number = |default: usize| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (size, function) = (number(200_000), number(0));
-    let engine = WasmtimeEngine::new(None).expect("the engine starts");
     eprintln!(
-        "{:28} {:>9} {:>12} {:>9} {:>10} {:>14}",
-        "module", "bytes", "priced", "cpu ms", "wall ms", "ns cpu/1000 in"
+        "{:28} {:>9} {:>12} {:>9} {:>10} {:>14} {:>9} {:>11} {:>9}",
+        "module", "bytes", "priced", "cpu ms", "wall ms", "ns cpu/1000 in", "look us", "disk bytes", "load us"
     );
     for name in ["counter-rust", "probe-rust", "counter-motoko"] {
         let path = format!("{}/../../sdk/examples/prebuilt/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
         if let (Ok(wasm), None) = (std::fs::read(path), &only) {
-            measure(&engine, name, &wasm);
+            measure(name, &wasm);
         }
     }
     for (name, make) in SHAPES {
         if only.as_ref().is_none_or(|only| name.contains(only.as_str())) {
             let functions = if function == 0 { vec![200, 5_000, 50_000] } else { vec![function] };
             for function in functions {
-                measure(&engine, &format!("{name}/{function}"), &make(size, function));
+                measure(&format!("{name}/{function}"), &make(size, function));
             }
         }
     }
 }
 
-fn measure(engine: &WasmtimeEngine, name: &str, wasm: &[u8]) {
+fn measure(name: &str, wasm: &[u8]) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let start = || WasmtimeEngine::new(Some(directory.path().to_owned())).expect("the engine starts");
+    let engine = start();
+    let began = Instant::now();
+    let looked = engine.inspect(wasm);
+    let look = began.elapsed();
     let (wall, cpu) = (Instant::now(), cpu_time());
-    let info = engine.module(wasm);
-    let (wall, cpu) = (wall.elapsed(), cpu_time() - cpu);
-    match info {
-        Ok(info) => {
-            let ratio = cpu.as_nanos() as u64 / (info.compile_instructions / 1_000).max(1);
-            eprintln!(
-                "{name:28} {:>9} {:>12} {:>9} {:>10} {ratio:>14}",
-                wasm.len(),
-                info.compile_instructions,
-                cpu.as_millis(),
-                wall.as_millis()
-            );
-        }
-        Err(error) => eprintln!("{name:28} {:>9} refused after {} ms: {error}", wasm.len(), cpu.as_millis()),
+    if let Err(error) = looked.and_then(|_| engine.module(wasm)) {
+        return eprintln!("{name:28} {:>9} refused after {} ms: {error}", wasm.len(), look.as_millis());
     }
+    let (wall, cpu) = (wall.elapsed(), cpu_time() - cpu);
+    let files = std::fs::read_dir(directory.path()).expect("the engine made it");
+    let disk: u64 = files.map(|file| file.and_then(|file| file.metadata()).expect("a file").len()).sum();
+    let engine = start();
+    let began = Instant::now();
+    let info = engine.module(wasm).expect("it is kept");
+    let load = began.elapsed();
+    let ratio = cpu.as_nanos() as u64 / (info.compile_instructions / 1_000).max(1);
+    eprintln!(
+        "{name:28} {:>9} {:>12} {:>9} {:>10} {ratio:>14} {:>9} {disk:>11} {:>9}",
+        wasm.len(),
+        info.compile_instructions,
+        cpu.as_millis(),
+        wall.as_millis(),
+        look.as_micros(),
+        load.as_micros()
+    );
 }
 
 /// What of a module matters to a compiler: the most that one function has of each.

@@ -30,12 +30,10 @@ impl Beside {
         if modules.is_ready(id) || self.is_busy.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (modules, id, wasm, is_busy) = (modules.clone(), *id, wasm.clone(), self.is_busy.clone());
+        let (modules, wasm, is_busy) = (modules.clone(), wasm.clone(), self.is_busy.clone());
         // A panic here ends the process, as one in execution does.
         self.pool.spawn(move || {
-            if let Err(error) = modules.with_id(id, &wasm) {
-                tracing::warn!(%error, "a module that was found valid is not");
-            }
+            modules.installed(&wasm);
             is_busy.store(false, Ordering::Release);
         });
     }

@@ -1,12 +1,13 @@
 //! The modules that canisters run, so that canisters with equal ones hold one. Derived, never encoded.
 
-use crate::{Code, Exports, Section};
+use super::State;
+use crate::{Code, Exports, Section, snapshot::Content};
 use imbl::OrdMap;
 use mains_tree::Tree;
 use mains_types::Digest32;
 use serde_bytes::ByteBuf;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Weak},
 };
 
@@ -57,6 +58,33 @@ impl Modules {
     /// What stands at `/canister/<id>/metadata`.
     pub(super) fn metadata(&self, code: &Code) -> Tree {
         self.parts.get(&code.digest).map_or_else(|| metadata(code), |parts| parts.metadata.clone())
+    }
+}
+
+impl State {
+    /// All modules that may be run on this state without being installed first, each once: those of canisters, of snapshots taken
+    /// of them, and of installs under way. Calls whose modules wait for their turn in the lane are not under way yet.
+    pub fn modules(&self) -> Vec<Arc<ByteBuf>> {
+        let mut met = BTreeSet::new();
+        let mut modules = Vec::new();
+        let mut meet = |wasm: &Arc<ByteBuf>| {
+            // The address tells no more than which are one.
+            if met.insert(Arc::as_ptr(wasm) as usize) {
+                modules.push(wasm.clone());
+            }
+        };
+        for canister in self.canisters.values() {
+            let taken = canister.snapshots.values().filter_map(|snapshot| match &snapshot.content {
+                Content::Taken(code) => Some(code),
+                Content::Uploaded(_) => None,
+            });
+            let installing = canister.paused.as_ref().and_then(|paused| paused.installing.as_ref());
+            let draft = installing.and_then(|installing| installing.draft.as_ref()).map(|draft| &draft.code);
+            canister.code.iter().chain(taken).chain(draft).for_each(|code| meet(&code.wasm));
+            installing.iter().for_each(|installing| meet(&installing.module.wasm));
+        }
+        self.preparing.iter().filter(|entry| entry.due.is_some()).for_each(|entry| meet(&entry.module.wasm));
+        modules
     }
 }
 
