@@ -39,8 +39,12 @@ pub(crate) struct SystemCall<'a> {
     pub(crate) instructions_max: u64,
     /// Instructions used so far; charged to the canister that the call is about, also after a reject.
     pub(crate) instructions_used: u64,
-    /// Instructions of compiling modules; likewise.
+    /// Instructions of looking at modules and compiling them; likewise.
     pub(crate) compiled: u64,
+    /// Those of it that the compiler of this round does,
+    pub(crate) compiled_here: u64,
+    /// and those that nobody has to do, because replicas have the module ready.
+    pub(crate) known: u64,
     /// How far it has come, if it installs.
     pub(crate) steps: Steps,
     /// Log lines of canisters, kept also after a reject.

@@ -6,7 +6,8 @@ use crate::{
 };
 use mains_ledger::{Entry, Moment};
 use mains_state::{Announcement, CallerInfo, State, epochs::Seen};
-use mains_types::{CanisterId, Digest32, Height, NodeId, Principal, RequestId, UnixNanos};
+use mains_types::{CanisterId, Digest32, Height, NodeId, Principal, RequestId, UnixNanos, limits};
+use std::collections::BTreeSet;
 
 /// A finalized block.
 #[derive(Clone, Debug)]
@@ -73,10 +74,27 @@ pub(crate) struct Round<'a> {
     pub(crate) instructions: u64,
     /// Instructions that built-in canisters used for others, for example in installs.
     pub(crate) system_instructions: u64,
+    /// What the modules weigh that were compiled in this round.
+    pub(crate) compiled: u64,
     /// Messages executed.
     pub(crate) messages: usize,
+    /// Hashes of the modules that these ran.
+    pub(crate) modules: BTreeSet<Digest32>,
     /// Names this round among all rounds of all forks.
     pub(crate) name: Digest32,
+}
+
+impl Round<'_> {
+    /// Whether messages may still begin in it.
+    pub(crate) fn takes_messages(&self) -> bool {
+        self.instructions < limits::ROUND_INSTRUCTIONS_MAX && self.modules.len() < limits::ROUND_MODULES_MAX
+    }
+
+    /// Whether calls of built-in canisters may still begin in it.
+    pub(crate) fn takes_system_calls(&self) -> bool {
+        self.system_instructions < limits::ROUND_SYSTEM_INSTRUCTIONS_MAX
+            && self.compiled < limits::COMPILE_ROUND_INSTRUCTIONS_MAX
+    }
 }
 
 /// Executes a block: takes in its calls, runs canisters until the round is used up or nothing is left to do, and seals.
@@ -95,7 +113,9 @@ pub fn execute(engine: &dyn Engine, mut state: State, block: &Block) -> Executed
         random: Random::new(block.randomness),
         instructions: 0,
         system_instructions: 0,
+        compiled: 0,
         messages: 0,
+        modules: BTreeSet::new(),
         name: *name.as_bytes(),
     };
     (round.state.height, round.state.time) = (block.height, block.time);
@@ -111,7 +131,7 @@ pub fn execute(engine: &dyn Engine, mut state: State, block: &Block) -> Executed
         induction::induct(&mut round.state, call);
     }
     scheduler::run(&mut round);
-    for entry in round.state.preparing() {
+    for entry in round.state.preparing_in_order() {
         engine.prepare(&entry.module.id, &entry.module.wasm);
     }
     charges::settle_some(&mut round.state);

@@ -16,7 +16,10 @@ pub fn due_at(state: &State) -> Option<UnixNanos> {
     let can_pay = |id| charges::require_liquid(state, &id, Cycles::ZERO).is_ok();
     let next = state.time.saturating_add_nanos(HEARTBEAT_NANOS);
     let heartbeat = state.heartbeats().any(can_pay).then_some(next);
-    let is_last = |entry: &Preparing| entry.due_height <= state.height.next();
-    let prepared = state.preparing().map(|entry| if is_last(entry) { entry.due } else { entry.due.min(next) }).min();
+    let prepared = |entry: &Preparing| {
+        let (height, due) = entry.due?;
+        Some(if height <= state.height.next() { due } else { due.min(next) })
+    };
+    let prepared = state.preparing().filter_map(prepared).min();
     [heartbeat, prepared, state.next_timer(), state.next_deadline(), state.next_stop()].into_iter().flatten().min()
 }

@@ -4,7 +4,8 @@
 //! turn. So long messages cannot keep others from running, and others cannot keep them.
 //!
 //! Built-in canisters take a turn before each canister's and have a budget of their own, so that long installs and canisters
-//! cannot starve each other. Installs whose modules had their time to be compiled go first. What does not fit stays in its queue for the next block, in its order.
+//! cannot starve each other. Installs whose modules had their time to be compiled go first. What does not fit stays in its queue
+//! for the next block, in its order.
 
 use crate::{execute::Round, run, slices, system_calls};
 use mains_types::limits;
@@ -15,18 +16,23 @@ pub(crate) fn run(round: &mut Round<'_>) {
     while round.messages < limits::ROUND_MESSAGES_MAX {
         let before = round.messages;
         // First: a call about a canister that was paused must not find it paused by its next message.
-        if round.system_instructions < limits::ROUND_INSTRUCTIONS_MAX {
-            if let Some(prepared) = round.state.take_prepared() {
+        if round.takes_system_calls() {
+            let has_run = if let Some(prepared) = round.state.take_prepared() {
                 system_calls::run_prepared(round, prepared);
-                round.messages += 1;
+                true
             } else if let Some(message) = round.state.dequeue_system() {
                 system_calls::run_or_put_off(round, message);
-                round.messages += 1;
-            }
+                true
+            } else {
+                false
+            };
+            round.messages += usize::from(has_run);
         }
-        if round.instructions < limits::ROUND_INSTRUCTIONS_MAX
+        if round.takes_messages()
             && let Some((canister, message)) = round.state.dequeue()
         {
+            let code = round.state.canister(&canister).and_then(|canister| canister.code.as_ref());
+            round.modules.extend(code.map(|code| code.module_hash));
             run::message(round, &canister, message);
             round.messages += 1;
         }

@@ -134,6 +134,8 @@ fn attempt(round: &mut Round<'_>, message: &SystemMessage, attempt: Attempt) {
         instructions_max: work_max.run,
         instructions_used: used,
         compiled: 0,
+        compiled_here: 0,
+        known: 0,
         steps,
         kept_logs: Vec::new(),
     };
@@ -142,27 +144,29 @@ fn attempt(round: &mut Round<'_>, message: &SystemMessage, attempt: Attempt) {
     } else {
         system_canisters::call(&mut call)
     };
-    let SystemCall { cycles, instructions_used, compiled, steps, kept_logs, .. } = call;
+    let SystemCall { cycles, instructions_used, compiled, compiled_here, known, steps, kept_logs, .. } = call;
+    round.compiled = round.compiled.saturating_add(compiled_here);
     if progress.is_first() {
         // Later slices are those of paused messages, of which every round has one.
         let ran = if matches!(outcome, Outcome::Pause) { limits::SLICE_INSTRUCTIONS } else { instructions_used };
-        round.system_instructions = round.system_instructions.saturating_add(ran).saturating_add(compiled);
+        round.system_instructions = round.system_instructions.saturating_add(ran).saturating_add(compiled - known);
     }
     if matches!(outcome, Outcome::Reject(_) | Outcome::Prepare(..) | Outcome::Pause) {
         round.state = before;
     }
     let paid = "who installs is a controller, so that the canister pays";
     let outcome = match outcome {
-        Outcome::Prepare(module, weight) => match round.state.ready_at(&module.id, weight) {
-            Some(ready) => {
+        Outcome::Prepare(module, weight) => {
+            let bytes = message.bytes() + module.wasm.len() as u64;
+            if round.state.has_lane_room(&message.sender, bytes, weight) {
                 let (state, mut budget) = (&mut round.state, budget.expect(paid));
                 let about = budget.payer();
                 charge_compiling(state, message, &mut budget, compiled.saturating_add(weight), work_max);
                 set_processing(state, &message.origin);
-                return state.prepare(about, message.clone(), module, budget.keep(), ready);
+                return state.prepare(about, message.clone(), module, budget.keep(), weight);
             }
-            None => Outcome::Reject(refusal::lane_is_full()),
-        },
+            Outcome::Reject(refusal::lane_is_full())
+        }
         Outcome::Pause => {
             let mut budget = budget.expect(paid);
             let about = budget.payer();

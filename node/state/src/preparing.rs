@@ -33,10 +33,12 @@ pub struct Preparing {
     pub module: Accepted,
     /// Set aside for what is left to be done (held in flight).
     pub reserved: Cycles,
-    /// It goes on at this height or later,
-    pub due_height: Height,
-    /// and at this block time or later.
-    pub due: UnixNanos,
+    /// What compiling it weighs, in instructions.
+    pub weight: u64,
+    /// Its place: those with less come first.
+    pub place: u64,
+    /// Once it is its module's turn: the height and the block time at which it goes on, or later.
+    pub due: Option<(Height, UnixNanos)>,
 }
 
 impl Preparing {

@@ -123,6 +123,8 @@ pub struct State {
     put_off: Vector<(CanisterId, Arc<Hashed<SystemMessage>>)>,
     /// Calls whose modules are being compiled, oldest first.
     preparing: Vector<Preparing>,
+    /// The place of the module whose turn came last; 0 if no call waits.
+    preparing_place: u64,
     /// Where the round of charging idle canisters for their storage goes on.
     pub storage_cursor: Option<CanisterId>,
 
@@ -217,6 +219,7 @@ impl State {
             random_queue: Vector::new(),
             put_off: Vector::new(),
             preparing: Vector::new(),
+            preparing_place: 0,
             storage_cursor: None,
             ready: OrdSet::new(),
             paused: OrdSet::new(),

@@ -78,15 +78,32 @@ pub const QUERY_INSTRUCTIONS_MAX: u64 = 5_000_000_000;
 pub const INSTALL_INSTRUCTIONS_MAX: u64 = 300_000_000_000;
 /// What compiling a module, and looking at it, may cost in instructions: about 10 s of work here.
 pub const COMPILE_INSTRUCTIONS_MAX: u64 = 20_000_000_000;
-/// Real time, in nanoseconds, that replicas are given for each 1,000 instructions that compiling a module weighs, if it weighs more
-/// than a slice: three times what modules of usual compilers take here, and more than the worst one that we could make.
+/// Real time, in nanoseconds, that replicas are given for each 1,000 instructions that compiling a module weighs, if it is
+/// not compiled at once: three times what modules of usual compilers take here, and more than the worst one that we could make.
 pub const COMPILE_NANOS_PER_1000_INSTRUCTIONS: u64 = 1_500;
-/// How long an install may wait for the compilation of its module and of those before it; clients wait five minutes.
+/// What a module may weigh that is compiled in the round of its call (about 35 ms); others wait in the lane.
+pub const COMPILE_AT_ONCE_INSTRUCTIONS_MAX: u64 = 50_000_000;
+/// A round begins no more calls of built-in canisters once it has compiled so much: about 0.2 s, and 0.6 s if it is the worst that we
+/// could make.
+pub const COMPILE_ROUND_INSTRUCTIONS_MAX: u64 = 250_000_000;
+/// How long compiling the modules may take that calls of one sender wait for; clients wait five minutes.
 pub const PREPARING_NANOS_MAX: u64 = 3 * 60 * 1_000_000_000;
+/// Installs of one sender that wait for compilations.
+pub const PREPARING_SENDER_MAX: usize = 50;
+/// Bytes of these, with their modules: any one fits.
+pub const PREPARING_SENDER_BYTES_MAX: u64 = 128 << 20;
+/// Bytes of all of them.
+pub const PREPARING_BYTES_MAX: u64 = 1 << 30;
 /// Installs that wait for compilations, those of equal modules included.
-pub const PREPARING_MAX: usize = 100;
+pub const PREPARING_MAX: usize = 1_000;
 /// Instructions of `canister_inspect_message`.
 pub const INSPECT_INSTRUCTIONS_MAX: u64 = 200_000_000;
+/// A round begins no more calls of built-in canisters once these have used so many instructions: looking at modules takes twice
+/// as long for an instruction as running them.
+pub const ROUND_SYSTEM_INSTRUCTIONS_MAX: u64 = 1_000_000_000;
+/// A round takes no new message once those before it ran so many different modules: one that is not in memory is mapped from its
+/// file, about 2 ms for a large one.
+pub const ROUND_MODULES_MAX: usize = 250;
 /// A round takes no new message once it has used this many instructions.
 pub const ROUND_INSTRUCTIONS_MAX: u64 = 2_000_000_000;
 /// Messages a round executes at most, so that cheap messages cannot stretch a block either.

@@ -238,6 +238,8 @@ impl Bench {
             instructions_max: limits::INSTALL_INSTRUCTIONS_MAX,
             instructions_used: 0,
             compiled: 0,
+            compiled_here: 0,
+            known: 0,
             steps: Steps::first(beginning, None),
             kept_logs: Vec::new(),
         };

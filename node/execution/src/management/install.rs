@@ -103,16 +103,20 @@ pub(super) fn accept_module<'a>(
         None => {
             let uploaded = uploaded(call)?;
             let (accepted, weight) = look(call, &uploaded)?;
-            if weight > limits::SLICE_INSTRUCTIONS && !call.state.is_installed(&accepted.hash) {
+            let is_known = call.state.is_installed(&accepted.hash);
+            if weight > limits::COMPILE_AT_ONCE_INSTRUCTIONS_MAX && !is_known {
                 return Err(Halt::Prepare(accepted, weight));
             }
             call.compiled = call.compiled.saturating_add(weight);
+            let counted = if is_known { &mut call.known } else { &mut call.compiled_here };
+            *counted = counted.saturating_add(weight);
             call.steps.module = Some(accepted.clone());
             accepted
         }
     };
     let Accepted { wasm, hash, publisher, .. } = accepted;
     let info = call.engine.module(&wasm).map_err(refusal::invalid_module)?;
+    call.engine.hold(std::slice::from_ref(&wasm), &|_, _| {});
     Ok(Module { wasm, hash, info, publisher })
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Host {
     /// Hints about modules to come, and modules that were asked for: what a compiler would have been told.
     pub(super) hints: Mutex<Vec<Digest32>>,
     pub(super) asked: Mutex<Vec<Digest32>>,
+    /// The very bytes that it was told to hold.
+    pub(super) held: Mutex<Vec<Arc<ByteBuf>>>,
 }
 
 impl Host {
@@ -76,6 +78,10 @@ impl Engine for Host {
     fn prepare(&self, id: &Digest32, wasm: &Arc<ByteBuf>) {
         assert_eq!(*id, info(wasm).id);
         self.hints.lock().unwrap().push(*id);
+    }
+
+    fn hold(&self, modules: &[Arc<ByteBuf>], _progress: &dyn Fn(usize, usize)) {
+        self.held.lock().unwrap().extend_from_slice(modules);
     }
 
     fn instantiate(&self, _wasm: &[u8]) -> Result<Heap, Trap> {

@@ -1,11 +1,11 @@
 //! Installs of modules that take long to compile.
 
 use super::{
-    host::info,
+    host::{HEAP_BYTES, info},
     network::{CREDIT, Network, user},
 };
 use crate::due_at;
-use ic_management_canister_types::{CanisterIdRecord, CanisterInstallMode, InstallCodeArgs};
+use ic_management_canister_types::{self as ic, CanisterIdRecord, CanisterInstallMode, InstallCodeArgs};
 use mains_ledger::{Account, Resource};
 use mains_state::{IngressStatus, Settings};
 use mains_types::{CanisterId, Cycles, ErrorCode, Principal, RejectCode, RequestId, UnixNanos, limits};
@@ -66,7 +66,7 @@ fn has_module(network: &Network, id: &CanisterId, module: &str) -> bool {
 fn a_small_module_is_installed_at_once_and_a_large_one_after_its_rounds_and_its_time() {
     let mut network = Network::new(&[]);
     let id = network.install(0x100, "m", CREDIT);
-    let request = upgrade(&mut network, id, &heavy(SLICE, "small"));
+    let request = upgrade(&mut network, id, &heavy(limits::COMPILE_AT_ONCE_INSTRUCTIONS_MAX, "small"));
     assert!(network.outcome(&request).is_ok());
     // Five slices and a bit: six rounds, and their time.
     for (nanos, rounds) in [(SHORT, 5 * SLICE_NANOS / SHORT + 1), (SLICE_NANOS, 6), (100 * SLICE_NANOS, 6)] {
@@ -199,31 +199,40 @@ fn a_subnet_asks_for_the_rounds_and_then_for_the_moment() {
     assert_eq!(due_at(network.state()), Some(began.saturating_add_nanos(3 * SLICE_NANOS)), "the last of them");
 }
 
-/// Whoever buys compilations, as many as are for sale, holds up nobody but those who buy them too.
+/// Whoever buys compilations, as many as are for sale, holds up nobody but himself.
 #[test]
 fn who_floods_the_lane_is_turned_away_and_others_run_in_every_round() {
     const ROUNDS: u64 = 40;
     let mut network = Network::new(&[]);
     let attackers: Vec<_> = (0..20).map(|index| network.install(0x100 + index, "m", 10 * CREDIT)).collect();
+    attackers.iter().for_each(|id| controlled_by(&mut network, id, 2));
     let victim = network.install(0x200, "m", CREDIT);
     let small = network.install(0x201, "m", CREDIT);
-    let most = limits::COMPILE_INSTRUCTIONS_MAX;
-    let (mut turned_away, mut requests, mut installed) = (0, Vec::new(), 0);
+    let large = network.install(0x202, "m", CREDIT);
+    let (most, own) = (limits::COMPILE_INSTRUCTIONS_MAX, 5 * SLICE);
+    let (mut turned_away, mut requests, mut installed, mut waits) = (0, Vec::new(), 0, None);
     for round in 0..=ROUNDS {
         let mut calls: Vec<_> = attackers
             .iter()
             .map(|id| {
                 let module = heavy(most - round, &id.to_text());
                 let args = install_args(*id, CanisterInstallMode::Reinstall, &module, "inc");
-                network.call(1, Principal::management_canister(), "install_code", &args)
+                network.call(2, Principal::management_canister(), "install_code", &args)
             })
             .collect();
         requests.extend(calls.iter().map(|call| call.request_id));
         let quick = network.call(1, victim, "run", b"inc;reply_count");
-        let args = install_args(small, CanisterInstallMode::Reinstall, &heavy(SLICE / 2, &round.to_string()), "inc");
+        let module = heavy(limits::COMPILE_AT_ONCE_INSTRUCTIONS_MAX, &round.to_string());
+        let args = install_args(small, CanisterInstallMode::Reinstall, &module, "inc");
         let honest = network.call(1, Principal::management_canister(), "install_code", &args);
         let (quick_id, honest_id) = (quick.request_id, honest.request_id);
         calls.splice(0..0, [quick, honest]);
+        if round == 1 {
+            let args = install_args(large, CanisterInstallMode::Reinstall, &heavy(own, "large"), "inc");
+            let call = network.call(1, Principal::management_canister(), "install_code", &args);
+            waits = Some(call.request_id);
+            calls.push(call);
+        }
         network.host.asked.lock().unwrap().clear();
         network.block_after(SLICE_NANOS, calls);
         assert_eq!(network.outcome(&quick_id).unwrap(), (round + 1).to_string());
@@ -233,6 +242,10 @@ fn who_floods_the_lane_is_turned_away_and_others_run_in_every_round() {
             asked <= 8,
             "{asked} looks at compiled modules: the small one, and at most one of the lane with its hook"
         );
+        if let Some(waits) = &waits {
+            let first = most / SLICE;
+            assert_eq!(has_ended(&network, waits), round >= first + own / SLICE, "after one of theirs: round {round}");
+        }
         requests.retain(|id| match network.state().ingress_status(id) {
             Some(IngressStatus::Rejected(reject)) => {
                 let code = Some(ErrorCode::CanisterInstallCodeRateLimited);
@@ -246,11 +259,175 @@ fn who_floods_the_lane_is_turned_away_and_others_run_in_every_round() {
             }
             _ => true,
         });
-        let lane = network.state().preparing().count() as u64;
-        assert!(lane * most / SLICE * SLICE_NANOS <= limits::PREPARING_NANOS_MAX);
+        let theirs = network.state().preparing().filter(|entry| entry.message.sender == user(2)).count() as u64;
+        assert!(theirs * most / SLICE * SLICE_NANOS <= limits::PREPARING_NANOS_MAX);
     }
-    assert_eq!(installed, ROUNDS * SLICE / most, "one after the other, each in its time");
+    assert!(network.outcome(&waits.unwrap()).is_ok());
+    assert_eq!(installed, (ROUNDS - own / SLICE) * SLICE / most, "one after the other, each in its time");
     assert!(turned_away > 300, "{turned_away}");
     let first = network.host.hints.lock().unwrap()[0];
     assert_eq!(first, info(heavy(most, &attackers[0].to_text()).as_bytes()).id);
+}
+
+/// Uploads a snapshot with this module for a canister; its id.
+fn upload(network: &mut Network, canister_id: CanisterId, module: &str) -> Vec<u8> {
+    let metadata = ic::UploadCanisterSnapshotMetadataArgs {
+        canister_id,
+        replace_snapshot: None,
+        wasm_module_size: module.len() as u64,
+        globals: Vec::new(),
+        wasm_memory_size: HEAP_BYTES,
+        stable_memory_size: 0,
+        certified_data: Vec::new(),
+        global_timer: None,
+        on_low_wasm_memory_hook_status: None,
+    };
+    let request = manage(network, "upload_canister_snapshot_metadata", &candid::encode_one(metadata).unwrap());
+    let Some(IngressStatus::Replied(reply)) = network.state().ingress_status(&request) else { panic!("it is taken") };
+    let id = candid::decode_one::<ic::UploadCanisterSnapshotMetadataResult>(reply).unwrap().snapshot_id;
+    let data = upload_data(network, canister_id, &id, module);
+    assert!(network.outcome(&data).is_ok());
+    id
+}
+
+fn upload_data(network: &mut Network, canister_id: CanisterId, id: &[u8], module: &str) -> RequestId {
+    let kind = ic::SnapshotDataOffset::WasmModule { offset: 0 };
+    let data = (id.to_vec(), module.as_bytes().to_vec());
+    let data = ic::UploadCanisterSnapshotDataArgs { canister_id, kind, snapshot_id: data.0, chunk: data.1 };
+    manage(network, "upload_canister_snapshot_data", &candid::encode_one(data).unwrap())
+}
+
+fn load(network: &mut Network, canister_id: CanisterId, id: &[u8]) -> RequestId {
+    let args = ic::LoadCanisterSnapshotArgs { canister_id, snapshot_id: id.to_vec(), sender_canister_version: None };
+    manage(network, "load_canister_snapshot", &candid::encode_one(args).unwrap())
+}
+
+#[test]
+fn a_module_that_came_with_a_snapshot_waits_too_and_one_of_a_snapshot_taken_does_not() {
+    let mut network = Network::new(&[]);
+    let [id, other] = [0x100, 0x101].map(|index| network.install(index, "m", CREDIT));
+    let module = heavy(4 * SLICE, "new");
+    let uploaded = upload(&mut network, id, &module);
+    let request = load(&mut network, id, &uploaded);
+    assert_eq!(network.state().ingress_status(&request), Some(&IngressStatus::Processing));
+    assert_eq!(network.host.hints.lock().unwrap().last(), Some(&info(module.as_bytes()).id));
+    assert_eq!(network.run(id, "inc;reply_count").unwrap(), "1", "the old code");
+    assert_eq!(rounds_until_ended(&mut network, SLICE_NANOS, &request), 4);
+    assert!(network.outcome(&request).is_ok() && has_module(&network, &id, &module));
+    assert_eq!(network.state().ledger.balance(&Account::InFlight), Cycles::ZERO);
+
+    let take = ic::TakeCanisterSnapshotArgs {
+        canister_id: id,
+        replace_snapshot: None,
+        uninstall_code: Some(true),
+        sender_canister_version: None,
+    };
+    let taken = manage(&mut network, "take_canister_snapshot", &candid::encode_one(take).unwrap());
+    let Some(IngressStatus::Replied(reply)) = network.state().ingress_status(&taken) else { panic!("it is taken") };
+    let taken = candid::decode_one::<ic::Snapshot>(reply).unwrap().id;
+    network.block(vec![]);
+    let is_there = |network: &Network| network.state().modules().iter().any(|wasm| wasm[..] == *module.as_bytes());
+    assert!(is_there(&network), "the snapshot has the module, so that replicas have it ready");
+    let request = load(&mut network, other, &taken);
+    assert!(network.outcome(&request).is_ok() && has_module(&network, &other, &module), "in its round");
+}
+
+#[test]
+fn a_snapshot_that_is_changed_while_its_module_is_compiled_is_not_loaded() {
+    let mut network = Network::new(&[]);
+    let [id, other] = [0x100, 0x101].map(|index| network.install(index, "m", CREDIT));
+    let uploaded = upload(&mut network, other, &heavy(4 * SLICE, "one"));
+    let request = load(&mut network, id, &uploaded);
+    let data = upload_data(&mut network, other, &uploaded, &heavy(4 * SLICE, "two"));
+    assert!(network.outcome(&data).is_ok(), "it is about another canister");
+    rounds_until_ended(&mut network, SLICE_NANOS, &request);
+    assert!(network.outcome(&request).unwrap_err().message.contains("was changed"));
+    assert_eq!(network.run(id, "inc;reply_count").unwrap(), "1", "the old code");
+}
+
+fn controlled_by(network: &mut Network, id: &CanisterId, name: u8) {
+    let settings = Settings { controllers: [user(name)].into(), ..Settings::default() };
+    network.state_mut().canister_mut(id).unwrap().settings = settings;
+}
+
+/// Sends installs as different users in one block; the requests.
+fn install_all(network: &mut Network, installs: &[(u8, CanisterId, String)]) -> Vec<RequestId> {
+    let calls: Vec<_> = installs
+        .iter()
+        .map(|(name, id, module)| {
+            let args = install_args(*id, CanisterInstallMode::Reinstall, module, "inc");
+            network.call(*name, Principal::management_canister(), "install_code", &args)
+        })
+        .collect();
+    let requests = calls.iter().map(|call| call.request_id).collect();
+    network.block_after(SHORT, calls);
+    requests
+}
+
+#[test]
+fn senders_take_turns_by_what_their_modules_weigh() {
+    let mut network = Network::new(&[]);
+    let ids: Vec<_> = (0..7).map(|index| network.install(0x100 + index, "m", CREDIT)).collect();
+    let names = [2, 2, 2, 3, 3, 4, 4];
+    ids.iter().zip(names).for_each(|(id, name)| controlled_by(&mut network, id, name));
+    let weights = [8, 8, 8, 3, 3, 12, 2].map(|slices| slices * SLICE);
+    let installs: Vec<_> =
+        (0..7).map(|index| (names[index], ids[index], heavy(weights[index], &index.to_string()))).collect();
+    let requests = install_all(&mut network, &installs);
+    let (mut order, mut rounds) = (Vec::new(), 0);
+    while order.len() < ids.len() {
+        network.block_after(SLICE_NANOS, vec![]);
+        rounds += 1;
+        assert!(rounds < 100, "{order:?}");
+        order
+            .extend((0..7).filter(|at| has_ended(&network, &requests[*at]) && !order.contains(at)).collect::<Vec<_>>());
+    }
+    // The first is under way when the others come: places are 8, 16, 24 for user 2, 11 and 14 for 3, 20 and 22 for 4.
+    assert_eq!(order, [0, 3, 4, 1, 5, 6, 2]);
+    assert_eq!(rounds, weights.iter().sum::<u64>() / SLICE);
+    assert!(requests.iter().all(|request| network.outcome(request).is_ok()));
+}
+
+#[test]
+fn a_sender_has_so_many_places_and_no_more() {
+    let mut network = Network::new(&[]);
+    let places = limits::PREPARING_SENDER_MAX;
+    let ids: Vec<_> = (0..places as u64 + 2).map(|index| network.install(0x100 + index, "m", CREDIT)).collect();
+    controlled_by(&mut network, &ids[places + 1], 2);
+    let installs: Vec<_> = ids
+        .iter()
+        .enumerate()
+        .map(|(at, id)| (if at == places + 1 { 2 } else { 1 }, *id, heavy(SLICE, &at.to_string())))
+        .collect();
+    let requests = install_all(&mut network, &installs);
+    let is_refused =
+        |at: &usize| matches!(network.state().ingress_status(&requests[*at]), Some(IngressStatus::Rejected(_)));
+    assert_eq!((0..requests.len()).filter(is_refused).collect::<Vec<_>>(), [places]);
+    let rounds = rounds_until_ended(&mut network, SLICE_NANOS, &requests[places + 1]);
+    assert_eq!(rounds, 3, "behind the one under way and the next, which has the same place");
+}
+
+#[test]
+fn a_round_compiles_little_and_leaves_the_rest_to_the_next_ones() {
+    let mut network = Network::new(&[]);
+    let weight = limits::COMPILE_AT_ONCE_INSTRUCTIONS_MAX;
+    let each = limits::COMPILE_ROUND_INSTRUCTIONS_MAX.div_ceil(weight);
+    let count = 3 * each;
+    let ids: Vec<_> = (0..count).map(|index| network.install(0x100 + index, "m", CREDIT)).collect();
+    let modules = |same: bool| -> Vec<_> {
+        ids.iter().map(|id| (1, *id, heavy(weight, &if same { "same".into() } else { id.to_text() }))).collect()
+    };
+    let ended = |network: &Network, requests: &[RequestId]| {
+        requests.iter().filter(|request| has_ended(network, request)).count() as u64
+    };
+    let requests = install_all(&mut network, &modules(false));
+    for round in 1..=3 {
+        assert_eq!(ended(&network, &requests), round * each);
+        network.block_after(SHORT, vec![]);
+    }
+    // What some canister has is not compiled again.
+    let first = install_all(&mut network, &modules(true)[..1]);
+    assert_eq!(ended(&network, &first), 1);
+    let others = install_all(&mut network, &modules(true)[1..]);
+    assert_eq!(ended(&network, &others), count - 1);
 }

@@ -4,10 +4,11 @@ use super::{
     lane::{heavy, install_args},
     network::{CREDIT, Network, block},
 };
-use crate::{Call, execute};
+use crate::{Call, engine::Engine, execute};
 use ic_management_canister_types::{CanisterIdRecord, CanisterInstallMode};
 use mains_state::{Canister, IngressStatus, State};
 use mains_types::{Principal, UnixNanos, ids::canister_id, limits::SLICE_INSTRUCTIONS};
+use std::sync::Arc;
 
 struct Dice(u64);
 impl Dice {
@@ -88,6 +89,7 @@ fn replicas_agree_books_balance_and_a_restart_changes_nothing() {
             network.install(0x100 + index, module, CREDIT / 10 + u128::from(dice.roll(1 << 36)));
         }
         network.block(vec![]);
+        network.host.hold(&network.state().modules(), &|_, _| {});
         let mut installs = Vec::new();
         for _ in 0..25 {
             let calls = (0..dice.roll(6))
@@ -115,6 +117,10 @@ fn replicas_agree_books_balance_and_a_restart_changes_nothing() {
             assert_eq!(again.root, executed.root, "seed {seed}, height {}", next.height);
             assert_eq!(again.journal, executed.journal);
             network.state = Some(executed.state);
+            let waits = |wasm: &Arc<_>| network.state().preparing().any(|entry| Arc::ptr_eq(&entry.module.wasm, wasm));
+            let held = network.host.held.lock().unwrap();
+            let is_held = |wasm: &Arc<_>| held.iter().any(|held| Arc::ptr_eq(held, wasm)) || waits(wasm);
+            assert!(network.state().modules().iter().all(is_held), "what is in the state is held");
         }
         let is_done = |id| matches!(network.state().ingress_status(id), Some(IngressStatus::Replied(_)));
         installed += installs.iter().filter(|id| is_done(id)).count();

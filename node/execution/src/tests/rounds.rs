@@ -2,7 +2,7 @@ use super::network::{CREDIT, Network};
 use crate::{HEARTBEAT_NANOS, due_at};
 use mains_ledger::Account;
 use mains_state::IngressStatus;
-use mains_types::{Cycles, UnixNanos};
+use mains_types::{Cycles, UnixNanos, limits};
 
 #[test]
 fn canisters_take_turns_and_each_sees_its_messages_in_order() {
@@ -114,4 +114,23 @@ fn the_timer_of_a_frozen_canister_is_not_lost() {
     network.state_mut().ledger.mint(&Account::Canister(id), Cycles(CREDIT)).unwrap();
     network.block_after(60 * UnixNanos::SECOND, vec![]);
     assert_eq!(network.run(id, "reply_count").unwrap(), "1");
+}
+
+#[test]
+fn a_round_runs_so_many_different_modules_and_the_others_in_the_next() {
+    let mut network = Network::new(&[]);
+    let count = limits::ROUND_MODULES_MAX as u64 + 20;
+    let twins: Vec<_> = (0..30).map(|index| network.install(0x1000 + index, "twin", CREDIT)).collect();
+    let ids: Vec<_> = (0..count).map(|index| network.install(0x100 + index, &format!("m {index}"), CREDIT)).collect();
+    let calls: Vec<_> = twins.iter().chain(&ids).map(|id| network.call(1, *id, "run", b"inc;reply_count")).collect();
+    let requests: Vec<_> = calls.iter().map(|call| call.request_id).collect();
+    let ended = |network: &Network| {
+        let terminal = |id| network.state().ingress_status(id).unwrap().is_terminal();
+        requests.iter().filter(|id| terminal(id)).count()
+    };
+    network.block(calls);
+    assert_eq!(ended(&network), twins.len() + limits::ROUND_MODULES_MAX - 1, "twins have one module");
+    assert!(network.state().has_work());
+    network.block(vec![]);
+    assert_eq!(ended(&network), requests.len());
 }

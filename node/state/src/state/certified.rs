@@ -59,7 +59,7 @@ impl State {
             self.put_off.iter().map(|(about, message)| (*about, message.digest())).collect();
         let scheduler = digest::of(&(
             (self.next_canister, self.next_turn, self.storage_cursor),
-            (waiting, random, put_off, self.preparing_summary()),
+            (waiting, random, put_off, self.preparing_summary(), self.preparing_place),
         ));
         put(&mut self.tree, &[b"time"], leb128(u128::from(self.time.get())));
         put(&mut self.tree, &[b"mains", b"height"], leb128(u128::from(self.height.get())));

@@ -6,7 +6,6 @@ use crate::{
     blob::{Blob, ReadError},
     objects::{self, Kept, ObjectSink, ObjectSource, Part},
     paused::Work,
-    preparing::Preparing,
     shared::{self, Memo, Tables},
     snapshot::Content,
 };
@@ -225,8 +224,7 @@ impl State {
         }
         let random = self.random_queue.iter().map(|(_, message)| message);
         let waiting = self.system_queue.iter().chain(random).chain(self.put_off.iter().map(|(_, message)| message));
-        let prepared: u64 = self.preparing.iter().map(Preparing::bytes).sum();
-        if waiting.map(|message| message.bytes()).sum::<u64>() + prepared != self.system_queue_bytes {
+        if waiting.map(|message| message.bytes()).sum::<u64>() != self.system_queue_bytes {
             return Err(EncodingError::Inconsistent("bytes of the built-in canisters' queues".into()));
         }
         let installing = self.canisters.values().filter_map(|canister| canister.paused.as_ref()?.installing.as_ref());

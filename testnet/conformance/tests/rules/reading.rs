@@ -2,8 +2,9 @@
 
 use super::calls::{controllers, principal};
 use anyhow::{Context as _, Result, ensure};
-use candid::Principal;
+use candid::{Encode, Principal};
 use ic_agent::hash_tree::LookupResult;
+use ic_management_canister_types::{CanisterInstallMode, InstallCodeArgs};
 use ic_transport_types::{EnvelopeContent, ReadStateResponse};
 use mains_client::{Certificate, outcome::Status};
 use mains_conformance::{
@@ -14,7 +15,7 @@ use mains_conformance::{
     modules,
     request::{self, Key},
     script::{Script, words::*},
-    world::{Canister, rejects, same},
+    world::{Canister, rejects, replies, same},
 };
 use mains_types::RequestId;
 use sha2::{Digest as _, Sha256};
@@ -280,6 +281,48 @@ fn statuses(c: &mut Cases) {
             Ok(matches!(certificate(&answer, &a)?.status(&id), Ok(Status::Ended(Ok(reply))) if reply == b"old way"))
         })
         .await
+    });
+    c.case("an install whose module is being compiled is in processing, and the old code answers", |w| async move {
+        let a = w.canister().await?;
+        let key = Key::ed25519(8);
+        manage::done(a.set(controllers(vec![Principal::anonymous(), key.principal()])).await?)?;
+        // Hard to compile by what it weighs: two rounds and three seconds.
+        let nested = ["(loop ".repeat(400), ")".repeat(400)].concat();
+        let module = modules::assemble(&format!("(module {})", format!("(func {nested})").repeat(3)));
+        let args = InstallCodeArgs {
+            mode: CanisterInstallMode::Reinstall,
+            canister_id: a.id,
+            wasm_module: module.clone(),
+            arg: Vec::new(),
+            sender_canister_version: None,
+        };
+        let management = Principal::management_canister();
+        let content = request::call(key.principal(), management, "install_code", &Encode!(&args)?);
+        let envelope = request::signed(content, &key);
+        let id = request::id(&envelope);
+        let path = format!("/api/v2/canister/{}/call", a.id);
+        let answer = w.network.post(a.replica, &path, envelope.encode_bytes()).await?;
+        ensure!(answer.status == 202, "expected HTTP 202, got {}", answer.status);
+        let shown = async || {
+            let answer = read(&a, Some(&key), a.id, vec![vec![b"request_status", &id.0]]).await?;
+            certificate(&answer, &a)
+        };
+        mains_conformance::world::until("it is in processing", async || {
+            let certificate = shown().await?;
+            let status = certificate.value(&[b"request_status", &id.0, b"status"]);
+            ensure!(status.is_none_or(|status| status == b"received" || status == b"processing"), "got {status:?}");
+            Ok(status.is_some_and(|status| status == b"processing"))
+        })
+        .await?;
+        replies(&a.update(reply("old")).await?, "old")?;
+        mains_conformance::world::until("it has ended", async || match shown().await?.status(&id)? {
+            Status::Ended(Ok(_)) => Ok(true),
+            Status::Ended(Err(rejection)) => anyhow::bail!("expected a reply, got {rejection:?}"),
+            _ => Ok(false),
+        })
+        .await?;
+        ensure!(a.status().await?.module_hash == Some(Sha256::digest(&module).to_vec()), "expected the new module");
+        Ok(())
     });
     c.case("a call that this replica does not take leaves no status", |w| async move {
         let a = w.empty().await?;
