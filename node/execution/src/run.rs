@@ -14,7 +14,7 @@ use crate::{
 use mains_ledger::{Account, Resource};
 use mains_state::{
     CallContext, CallOrigin, CallerInfo, Canister, Code, IngressStatus, Message, RunName, RunStatus, State, Task, Work,
-    snapshot::HookStatus,
+    canister::memories_bytes, snapshot::HookStatus,
 };
 use mains_types::{CanisterId, Cycles, Principal, Reject, UnixNanos, limits};
 use std::sync::Arc;
@@ -142,10 +142,11 @@ pub(crate) fn attempt(
         keep_log(&mut round.state, id, effects.log, Some(&trap));
         return Some((Err(trap), instructions));
     }
-    let grown = matches!(mode, Mode::Update | Mode::Task)
-        && ran.heap.bytes + effects.stable_pages * limits::WASM_PAGE_BYTES
-            > code.heap.bytes + code.stable_pages * limits::WASM_PAGE_BYTES;
-    if grown && let Err(trap) = affords(&round.state, &canister, code, ran.heap.bytes, &effects) {
+    let (before, after) = (code.memories_bytes(), memories_bytes(ran.heap.bytes, effects.stable_pages));
+    if mode != Mode::ReplicatedQuery
+        && after > before
+        && let Err(trap) = take_room(&mut round.state, &canister, after - before, effects.balance, mode)
+    {
         keep_log(&mut round.state, id, effects.log, Some(&trap));
         return Some((Err(trap), instructions));
     }
@@ -376,19 +377,19 @@ pub(crate) fn prices(state: &State) -> CallPrices {
     }
 }
 
-/// Whether a canister whose memories have grown still has more than its freezing limit. Responses may always grow them.
-fn affords(state: &State, canister: &Canister, code: &Code, heap_bytes: u64, effects: &Effects) -> Result<(), Trap> {
-    let before = code.heap.bytes + code.stable_pages * limits::WASM_PAGE_BYTES;
-    let after = heap_bytes + effects.stable_pages * limits::WASM_PAGE_BYTES;
-    let bytes = canister.memory_bytes().saturating_add(after.saturating_sub(before));
+/// Takes storage of the subnet for memories that have grown, if the canister still has more than its freezing limit then. A
+/// response may grow them whatever the canister has.
+fn take_room(state: &mut State, canister: &Canister, more: u64, balance: Cycles, mode: Mode) -> Result<(), Trap> {
+    let bytes = canister.memory_bytes_with(more);
     let frozen = charges::freezing_limit_with(state, canister, bytes);
-    if effects.balance >= frozen {
-        return Ok(());
+    if matches!(mode, Mode::Update | Mode::Task) && balance < frozen {
+        return Err(Trap::Contract(format!(
+            "memory cannot grow to {bytes} bytes: {frozen} cycles must stay to keep them (freezing threshold), {balance} would be left",
+        )));
     }
-    Err(Trap::Contract(format!(
-        "memory cannot grow to {bytes} bytes: {frozen} cycles must stay to keep them (freezing threshold), {} would be left",
-        effects.balance
-    )))
+    state.claim_storage(bytes.saturating_sub(canister.memory_bytes())).map_err(|left| {
+        Trap::Contract(format!("memory cannot grow to {bytes} bytes: the subnet has {left} bytes of storage left"))
+    })
 }
 
 /// Applies what a run did besides its memories.

@@ -16,7 +16,7 @@ use crate::{
     system_canisters,
 };
 use mains_ledger::Resource;
-use mains_state::{CallOrigin, IngressStatus, Installing, Preparing, State, SystemMessage, Work};
+use mains_state::{CallOrigin, Canister, IngressStatus, Installing, Preparing, State, SystemMessage, Work};
 use mains_types::{CanisterId, Cycles, Principal, Reject, limits};
 
 /// Methods about a canister that do not wait while it is paused or in the lane: they read, or give it money.
@@ -151,6 +151,13 @@ fn attempt(round: &mut Round<'_>, message: &SystemMessage, attempt: Attempt) {
         let ran = if matches!(outcome, Outcome::Pause) { limits::SLICE_INSTRUCTIONS } else { instructions_used };
         round.system_instructions = round.system_instructions.saturating_add(ran).saturating_add(compiled - known);
     }
+    let outcome = match outcome {
+        Outcome::Reply(_) | Outcome::Later => match take_storage(&mut round.state, &before, subject.as_ref()) {
+            Ok(()) => outcome,
+            Err(reject) => Outcome::Reject(reject),
+        },
+        outcome => outcome,
+    };
     if matches!(outcome, Outcome::Reject(_) | Outcome::Prepare(..) | Outcome::Pause) {
         round.state = before;
     }
@@ -196,6 +203,13 @@ fn attempt(round: &mut Round<'_>, message: &SystemMessage, attempt: Attempt) {
         low_memory::review(&mut round.state, id);
         run::stop_if_drained(&mut round.state, id);
     }
+}
+
+/// Takes storage of the subnet for what a call made of its subject.
+fn take_storage(state: &mut State, before: &State, subject: Option<&CanisterId>) -> Result<(), Reject> {
+    let bytes = |state: &State| subject.and_then(|id| state.canister(id)).map_or(0, Canister::memory_bytes);
+    let more = bytes(state).saturating_sub(bytes(before));
+    state.claim_storage(more).map_err(|left| refusal::no_storage(more, left))
 }
 
 /// Charges looking at a module and compiling it, and keeps what running it may cost set aside.

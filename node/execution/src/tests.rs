@@ -13,3 +13,4 @@ mod reading;
 mod rounds;
 mod settlement;
 mod slices;
+mod storage;

@@ -5,7 +5,7 @@ use mains_consensus::ChainKey;
 use mains_crypto::NodeKey;
 use mains_gateway::Sibling;
 use mains_state::{Genesis, GenesisNode, NetworkKind, RequiredSignature, genesis::ChainKeyOrigin};
-use mains_types::{Cycles, Principal, UnixNanos};
+use mains_types::{Cycles, Principal, UnixNanos, limits};
 use rand::TryRng;
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -75,7 +75,8 @@ pub fn create_testnet(dir: &Path, options: &TestnetOptions) -> Result<TestnetFil
     let members: Vec<[u8; 32]> = keys.iter().map(NodeKey::public).collect();
     let accounts = std::iter::once(Principal::anonymous()).chain(options.funded.iter().copied());
     let accounts = accounts.map(|principal| (principal, TESTNET_FUNDS)).collect();
-    let dealt = deal(&options.network, &members, accounts, options.require_publisher_signature.clone());
+    let required = options.require_publisher_signature.clone();
+    let dealt = deal(&options.network, &members, accounts, required, limits::SUBNET_STORAGE_BYTES);
     let mut files = TestnetFiles { nodes: Vec::new(), node_ids: Vec::new() };
     for (index, (key, share)) in keys.iter().zip(&dealt.shares).enumerate() {
         let node = NodeDir::new(dir.join(format!("node-{index}")));
@@ -108,6 +109,7 @@ pub(crate) fn deal(
     members: &[[u8; 32]],
     accounts: Vec<(Principal, Cycles)>,
     require_publisher_signature: RequiredSignature,
+    storage_bytes_max: u64,
 ) -> Dealt {
     let (sharing, shares) = ChainKey::deal(members.len() as u32, random());
     let node = |key: &[u8; 32]| GenesisNode { public_key: *key, operator: mains_crypto::node_id(key) };
@@ -123,6 +125,7 @@ pub(crate) fn deal(
         heartbeat_ms: HEARTBEAT_MS,
         leader_timeout_ms: LEADER_TIMEOUT_MS,
         require_publisher_signature,
+        storage_bytes_max,
     };
     Dealt { genesis: mains_wire::encode(&genesis), shares: shares.into_iter().map(Zeroizing::new).collect() }
 }

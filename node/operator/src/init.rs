@@ -229,11 +229,16 @@ impl Member {
 }
 
 /// Deals a test network to these nodes: writes `<public key>.invitation` for each into `dir`. The anonymous principal is
-/// funded, as in every test network.
+/// funded, as in every test network; canisters take `storage_bytes_max` bytes of each node's disk together, twice over.
 ///
 /// # Errors
 /// No or too many members, one twice, or a file cannot be written.
-pub fn invite(dir: &Path, network: &str, mut members: Vec<Member>) -> Result<Vec<PathBuf>, OperatorError> {
+pub fn invite(
+    dir: &Path,
+    network: &str,
+    mut members: Vec<Member>,
+    storage_bytes_max: u64,
+) -> Result<Vec<PathBuf>, OperatorError> {
     members.sort_by_key(|member| member.public_key);
     let keys: Vec<[u8; 32]> = members.iter().map(|member| member.public_key).collect();
     if keys.is_empty() || keys.len() > MEMBERS_MAX || keys.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -241,8 +246,8 @@ pub fn invite(dir: &Path, network: &str, mut members: Vec<Member>) -> Result<Vec
         return Err(OperatorError::Members(reason));
     }
     std::fs::create_dir_all(dir).map_err(|source| OperatorError::file("create", dir, source))?;
-    let dealt =
-        genesis::deal(network, &keys, vec![(Principal::anonymous(), TESTNET_FUNDS)], RequiredSignature::default());
+    let accounts = vec![(Principal::anonymous(), TESTNET_FUNDS)];
+    let dealt = genesis::deal(network, &keys, accounts, RequiredSignature::default(), storage_bytes_max);
     let mut written = Vec::new();
     for (key, share) in keys.iter().zip(&dealt.shares) {
         let others = members.iter().filter(|member| member.public_key != *key);

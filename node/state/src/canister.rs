@@ -188,8 +188,18 @@ impl Code {
 
     /// Bytes that are paid for: the module, the heap's size and stable memory's size.
     pub fn memory_bytes(&self) -> u64 {
-        self.wasm.len() as u64 + self.heap.bytes + self.stable_pages * limits::WASM_PAGE_BYTES
+        self.wasm.len() as u64 + self.memories_bytes()
     }
+
+    /// Bytes of heap and stable memory.
+    pub fn memories_bytes(&self) -> u64 {
+        memories_bytes(self.heap.bytes, self.stable_pages)
+    }
+}
+
+/// Bytes of a heap and this many pages of stable memory.
+pub fn memories_bytes(heap_bytes: u64, stable_pages: u64) -> u64 {
+    heap_bytes + stable_pages * limits::WASM_PAGE_BYTES
 }
 
 /// One line of a canister's log.
@@ -348,11 +358,21 @@ impl Canister {
         self.settings.controllers.contains(principal)
     }
 
-    /// Bytes that its storage is charged for: code, memories, chunks, snapshots, log; at least its memory allocation.
+    /// Bytes that its storage is charged for: what it keeps, at least its memory allocation.
     pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes_with(0)
+    }
+
+    /// The same if it kept this much more.
+    pub fn memory_bytes_with(&self, more: u64) -> u64 {
+        self.kept_bytes().saturating_add(more).max(self.settings.memory_allocation)
+    }
+
+    /// Bytes of its code, memories, chunks, snapshots and log.
+    fn kept_bytes(&self) -> u64 {
         let code = self.code.as_ref().map_or(0, Code::memory_bytes);
         let chunks: u64 = self.chunks.values().map(|chunk| chunk.len() as u64).sum();
-        (code + chunks + self.snapshots_bytes() + self.log_bytes()).max(self.settings.memory_allocation)
+        code + chunks + self.snapshots_bytes() + self.log_bytes()
     }
 
     /// What it costs while it does nothing.

@@ -1,7 +1,7 @@
 //! How a subnet begins: one value that every replica starts from, kept as one canonical file.
 
 use mains_ledger::Tariff;
-use mains_types::{Cycles, Principal, UnixNanos};
+use mains_types::{Cycles, Principal, UnixNanos, limits};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -72,6 +72,13 @@ pub struct Genesis {
     /// Whose modules are installed.
     #[serde(default)]
     pub require_publisher_signature: RequiredSignature,
+    /// Bytes of storage that canisters take together at most: what every operator has room for.
+    #[serde(default = "storage_bytes")]
+    pub storage_bytes_max: u64,
+}
+
+const fn storage_bytes() -> u64 {
+    limits::SUBNET_STORAGE_BYTES
 }
 
 /// Bytes of the chain key.
@@ -97,6 +104,7 @@ impl Genesis {
             heartbeat_ms: 500,
             leader_timeout_ms: 2_000,
             require_publisher_signature: RequiredSignature::Nobody,
+            storage_bytes_max: limits::SUBNET_STORAGE_BYTES,
         }
     }
 

@@ -65,6 +65,8 @@ pub struct Subnet {
     pub is_test: bool,
     /// Whose modules are installed.
     pub require_publisher_signature: RequiredSignature,
+    /// Bytes of storage that canisters take together at most.
+    pub storage_bytes_max: u64,
 }
 
 impl Subnet {
@@ -79,6 +81,7 @@ impl Subnet {
             operators: genesis.nodes.iter().map(|member| (node(&member.public_key), member.operator)).collect(),
             is_test: genesis.kind == NetworkKind::Test,
             require_publisher_signature: genesis.require_publisher_signature.clone(),
+            storage_bytes_max: genesis.storage_bytes_max,
         }
     }
 }
@@ -157,6 +160,9 @@ pub struct State {
     /// Bytes of all canisters, as of the last seal.
     #[serde(skip)]
     canisters_bytes: u64,
+    /// Bytes by which canisters have grown since the last seal; what others gave back meanwhile does not count against it.
+    #[serde(skip)]
+    claimed_bytes: u64,
     /// Modules that canisters have, by their hashes as uploaded, and how many have each, as of the last seal.
     #[serde(skip)]
     installed: OrdMap<Digest32, u64>,
@@ -231,6 +237,7 @@ impl State {
             modules: modules::Modules::default(),
             deadlines: OrdSet::new(),
             canisters_bytes: 0,
+            claimed_bytes: 0,
             installed: OrdMap::new(),
         };
         state.plant();
@@ -423,6 +430,20 @@ impl State {
     /// Bytes of all canisters' storage, as of the last seal.
     pub fn canisters_bytes(&self) -> u64 {
         self.canisters_bytes
+    }
+
+    /// Gives a canister that grows this many bytes of the subnet's storage.
+    ///
+    /// # Errors
+    /// Only as many are left as are returned; none was given.
+    pub fn claim_storage(&mut self, bytes: u64) -> Result<(), u64> {
+        let taken = self.canisters_bytes.saturating_add(self.claimed_bytes);
+        let left = self.subnet.storage_bytes_max.saturating_sub(taken);
+        if bytes > left {
+            return Err(left);
+        }
+        self.claimed_bytes += bytes;
+        Ok(())
     }
 
     /// Brings the indexes up to date for a canister that they knew as `before`.

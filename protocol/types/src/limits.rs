@@ -189,6 +189,10 @@ pub const INGRESS_OUTCOME_BYTES_MAX: u64 = 1 << 30;
 /// Requests whose status is remembered; induction rejects beyond it (bounds the hottest structure's memory).
 pub const INGRESS_HISTORY_MAX: usize = 1_500_000;
 
+/// Bytes of storage that canisters of a subnet take together, unless its genesis file says otherwise: a node needs some twice this
+/// on its disk, for two checkpoints.
+pub const SUBNET_STORAGE_BYTES: u64 = 256 << 30;
+
 /// Heights that may be finalized but not certified before proposals must be empty.
 pub const CERTIFICATION_DISTANCE_MAX: u64 = 8;
 /// Heights finalized but not certified beyond which the gateway answers 503.

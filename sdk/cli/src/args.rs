@@ -138,6 +138,9 @@ pub(crate) enum TestnetCommand {
         /// fixed address, for example `9f…c3@/ip4/192.0.2.1/tcp/4951`.
         #[arg(long = "member", value_name = "KEY[@ADDRESS]", required = true)]
         members: Vec<String>,
+        /// GiB that all canisters together may take, 1 to 65,536: each node needs some twice as much on its disk.
+        #[arg(long, value_name = "N", default_value_t = mains_types::limits::SUBNET_STORAGE_BYTES >> 30, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+        storage_gib: u64,
         /// Where the invitations go. Each holds a secret: hand it to that node's operator only.
         #[arg(long, default_value = ".")]
         out: PathBuf,

@@ -21,7 +21,7 @@ use mains_engine::WasmtimeEngine;
 use mains_replica::{Continuity, Network as ReplicaNetwork, ReplicaHandle, Waiting};
 use mains_state::{Genesis, GenesisNode, NetworkKind, genesis::ChainKeyOrigin};
 use mains_types::{
-    Cycles, Digest32, Principal, UnixNanos, Versions,
+    Cycles, Digest32, Principal, UnixNanos, Versions, limits,
     planted::{self, Defect},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -137,6 +137,7 @@ impl Subnet {
             heartbeat_ms: 600,
             leader_timeout_ms: 1_200,
             require_publisher_signature: Default::default(),
+            storage_bytes_max: limits::SUBNET_STORAGE_BYTES,
         };
         let public: Vec<PublicKey> =
             keys.iter().map(|key| committee::public_key(&key.public()).expect("a key")).collect();

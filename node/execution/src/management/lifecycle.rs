@@ -233,13 +233,14 @@ pub(crate) fn charge_creation(state: &mut State, id: &CanisterId) -> Result<(), 
     require_allocations(state, id)
 }
 
-/// Whether a new canister can pay for the allocations that its settings ask for without being frozen from the start.
-fn require_allocations(state: &State, id: &CanisterId) -> Result<(), Reject> {
+/// Takes the allocations that a new canister's settings ask for, if it can pay for them without being frozen from the start.
+fn require_allocations(state: &mut State, id: &CanisterId) -> Result<(), Reject> {
     let settings = &status::find(state, id)?.settings;
-    if settings.compute_allocation > 0 || settings.memory_allocation > 0 {
+    let bytes = settings.memory_allocation;
+    if settings.compute_allocation > 0 || bytes > 0 {
         charges::require_liquid(state, id, Cycles::ZERO)?;
     }
-    Ok(())
+    state.claim_storage(bytes).map_err(|left| refusal::no_storage(bytes, left))
 }
 
 /// The canister, or the refusal that there is none, to be changed.

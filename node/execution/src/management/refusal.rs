@@ -111,6 +111,12 @@ pub(crate) fn subnet_full() -> Reject {
     Reject::new(RejectCode::SysTransient, ErrorCode::SubnetOversubscribed, message)
 }
 
+/// The subnet's storage is used up.
+pub(crate) fn no_storage(asked: u64, left: u64) -> Reject {
+    let message = format!("The subnet has {left} bytes of storage left, not {asked}.");
+    Reject::new(RejectCode::SysTransient, ErrorCode::SubnetOversubscribed, message)
+}
+
 /// The method is no query.
 pub(crate) fn no_query(method: &str) -> Reject {
     let message = format!("{method} cannot be called as a query.");

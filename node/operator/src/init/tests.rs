@@ -1,4 +1,5 @@
 use super::*;
+use mains_types::limits;
 use std::fs;
 
 fn public_key(initialized: &Initialized) -> [u8; 32] {
@@ -11,7 +12,7 @@ fn two(root: &Path, options: &InitOptions) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let made: Vec<_> = dirs.iter().map(|dir| init(dir, options).expect("made")).collect();
     let address = "/ip4/192.0.2.1/tcp/4951".parse().ok();
     let members = made.iter().map(|node| Member { public_key: public_key(node), address: address.clone() });
-    invite(&root.join("invitations"), "town", members.collect()).expect("invited");
+    invite(&root.join("invitations"), "town", members.collect(), limits::SUBNET_STORAGE_BYTES).expect("invited");
     let invitation = |node: &Initialized| root.join("invitations").join(format!("{}.invitation", node.public_key));
     (dirs, made.iter().map(invitation).collect())
 }
@@ -59,7 +60,12 @@ fn an_invitation_for_another_node_or_network_changes_nothing() {
     // A member of one network is not moved to another.
     init(&dirs[0], &join(&invitations[0])).expect("joined");
     let key = public_key(&init(&dirs[0], &InitOptions::default()).expect("there"));
-    let other = invite(&root.path().join("other"), "city", vec![Member { public_key: key, address: None }]);
+    let other = invite(
+        &root.path().join("other"),
+        "city",
+        vec![Member { public_key: key, address: None }],
+        limits::SUBNET_STORAGE_BYTES,
+    );
     let error = init(&dirs[0], &join(&other.expect("dealt")[0])).expect_err("a second network").to_string();
     assert!(error.contains("genesis.cbor is there already"), "{error}");
 }

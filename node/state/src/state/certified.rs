@@ -29,6 +29,7 @@ impl State {
         for id in metered.iter().chain(dirty.canisters.keys()) {
             self.certify_account(id);
         }
+        self.claimed_bytes = 0;
         self.ledger.close_journal();
         self.certify_chain();
         self.root()

@@ -28,7 +28,9 @@ pub(crate) async fn run(context: Context, command: TestnetCommand) -> Result<()>
             };
             up(&context, &options, detach).await
         }
-        TestnetCommand::Invite { network, members, out } => invite(&context, &network, &members, &out),
+        TestnetCommand::Invite { network, members, storage_gib, out } => {
+            invite(&context, &network, &members, storage_gib << 30, &out)
+        }
         TestnetCommand::Chaos { minutes, seed, dir, port, no_partitions, in_own_network } => {
             if !no_partitions && !in_own_network {
                 move_to_own_network(&context);
@@ -167,9 +169,9 @@ async fn chaos(
     Ok(())
 }
 
-fn invite(context: &Context, network: &str, members: &[String], out: &Path) -> Result<()> {
+fn invite(context: &Context, network: &str, members: &[String], storage_bytes: u64, out: &Path) -> Result<()> {
     let members = members.iter().map(|text| member(text)).collect::<Result<Vec<_>>>()?;
-    for path in mains_operator::invite(out, network, members)? {
+    for path in mains_operator::invite(out, network, members, storage_bytes)? {
         terminal::line(path.display());
     }
     context
