@@ -368,7 +368,7 @@ where
         self.ask_for_more().await;
     }
 
-    /// Gives every peer as much to do as it may have; ends fetching when everything is there.
+    /// Gives every peer its share of what is to do, as much as it may have; ends fetching when everything is there.
     async fn ask_for_more(&mut self) {
         let now = self.now();
         let Phase::Fetching(fetching) = &mut self.phase else { return };
@@ -379,15 +379,22 @@ where
             return self.finish().await;
         }
         let mut asks = Vec::new();
-        for peer in &fetching.peers {
-            loop {
-                let digests = fetching.fetch.next(peer, now);
-                if digests.is_empty() {
-                    break;
+        let share = fetching.fetch.share(fetching.peers.len());
+        loop {
+            let before = asks.len();
+            for peer in &fetching.peers {
+                let digests = fetching.fetch.next(peer, share, now);
+                if !digests.is_empty() {
+                    asks.push((peer.clone(), Message::Get(digests)));
                 }
-                asks.push((peer.clone(), Message::Get(digests)));
+            }
+            if asks.len() == before {
+                break;
             }
         }
+        // Of a few objects everybody gets to send some.
+        let turn = asks.len() % fetching.peers.len();
+        fetching.peers.rotate_left(turn);
         for (peer, ask) in asks {
             self.send(Recipients::One(peer), &ask);
         }

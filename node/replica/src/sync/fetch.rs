@@ -121,15 +121,20 @@ impl<P: Ord + Clone> Fetch<P> {
         self.has_tables && self.missing() == 0
     }
 
-    /// What to ask a peer for next; nothing if it has enough to do.
-    pub(super) fn next(&mut self, peer: &P, now: UnixNanos) -> Vec<Digest32> {
+    /// How many objects to ask each of so many peers for, so that all have something to do.
+    pub(super) fn share(&self, peers: usize) -> usize {
+        self.open.len().div_ceil(peers.max(1)).min(GET_MAX)
+    }
+
+    /// What to ask a peer for next, `most` objects; nothing if it has enough to do.
+    pub(super) fn next(&mut self, peer: &P, most: usize, now: UnixNanos) -> Vec<Digest32> {
         let busy = self.asked.values().filter(|(_, asked, _)| asked == peer).count();
         if busy + GET_MAX > WINDOW {
             return Vec::new();
         }
         let mut chosen = Vec::new();
         for _ in 0..self.open.len().min(4 * GET_MAX) {
-            if chosen.len() == GET_MAX {
+            if chosen.len() == most.min(GET_MAX) {
                 break;
             }
             let Some(part) = self.open.pop_front() else { break };

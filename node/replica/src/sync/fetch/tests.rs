@@ -79,7 +79,7 @@ fn serve(fetch: &mut Fetch<u8>, peers: &[u8], source: &Store, store: &Store) -> 
     loop {
         let mut asked = 0;
         for peer in peers {
-            for digest in fetch.next(peer, UnixNanos(0)) {
+            for digest in fetch.next(peer, GET_MAX, UnixNanos(0)) {
                 asked += 1;
                 assert_eq!(fetch.received(source.object(&digest).unwrap(), store)?, Received::Wanted);
             }
@@ -108,7 +108,7 @@ fn what_is_here_is_not_fetched_again() {
     let store = Store::default();
     let mut first = Fetch::new(manifest, &store, Default::default()).unwrap();
     while first.bytes < 1_000_000 {
-        for digest in first.next(&1, UnixNanos(0)) {
+        for digest in first.next(&1, GET_MAX, UnixNanos(0)) {
             first.received(source.object(&digest).unwrap(), &store).unwrap();
         }
     }
@@ -134,13 +134,13 @@ fn junk_is_told_from_lateness_and_others_are_asked_for_what_a_peer_owes() {
     let (_, source, manifest) = saved(50);
     let store = Store::default();
     let mut fetch = Fetch::new(manifest, &store, Default::default()).unwrap();
-    let asked = fetch.next(&1, UnixNanos(0));
-    assert!(!asked.is_empty() && fetch.next(&2, UnixNanos(0)).is_empty(), "nothing is asked of two");
+    let asked = fetch.next(&1, GET_MAX, UnixNanos(0));
+    assert!(!asked.is_empty() && fetch.next(&2, GET_MAX, UnixNanos(0)).is_empty(), "nothing is asked of two");
     let mut forged = source.object(&asked[0]).unwrap();
     forged[0] ^= 1;
     assert_eq!(fetch.received(forged, &store).unwrap(), Received::Junk);
     assert_eq!(fetch.expire(UnixNanos(PATIENCE_NANOS)), [1].into());
-    let again = fetch.next(&2, UnixNanos(0));
+    let again = fetch.next(&2, GET_MAX, UnixNanos(0));
     assert_eq!(again.iter().collect::<BTreeSet<_>>(), asked.iter().collect());
     let object = source.object(&asked[0]).unwrap();
     assert_eq!(fetch.received(object.clone(), &store).unwrap(), Received::Wanted);
@@ -155,10 +155,10 @@ fn an_object_that_nobody_has_ends_it() {
     let (_, source, manifest) = saved(50);
     let store = Store::default();
     let mut fetch = Fetch::new(manifest, &store, Default::default()).unwrap();
-    let asked = fetch.next(&1, UnixNanos(0));
+    let asked = fetch.next(&1, GET_MAX, UnixNanos(0));
     assert_eq!(fetch.lacks(&1, &asked[..1], &[1, 2]), Ok(()));
-    assert!(!fetch.next(&1, UnixNanos(0)).contains(&asked[0]), "who has it not is not asked again");
-    assert_eq!(fetch.next(&2, UnixNanos(0)), asked[..1]);
+    assert!(!fetch.next(&1, GET_MAX, UnixNanos(0)).contains(&asked[0]), "who has it not is not asked again");
+    assert_eq!(fetch.next(&2, GET_MAX, UnixNanos(0)), asked[..1]);
     assert_eq!(fetch.lacks(&2, &asked[..1], &[1, 2]), Err(Ended::Lacking));
     let _ = source;
 }
