@@ -3,19 +3,26 @@
 //! One behaviour a file. A liar may do anything with its keys and its wire; honest members must stay in agreement,
 //! make progress, keep evidence where there can be some, and never blame each other. Spec: `specs/simulation.md`.
 
+mod altered;
 mod bad_shares;
 mod double_votes;
 mod equivocation;
+mod executed_calls;
+mod false_certificates;
+mod false_claims;
 mod floods;
 mod foreign_votes;
 mod forged_answers;
+mod forged_evidence;
 mod garbage;
 mod invalid_blocks;
+mod oversized_blocks;
 mod replays;
 mod slow;
 mod votes;
 mod withheld;
 
+use altered::AlteredBlocks;
 use bytes::Bytes;
 use commonware_consensus::simplex::types::Vote;
 use mains_consensus::{ChainKey, Digest, PublicKey, Scheme};
@@ -28,7 +35,7 @@ use std::{
 
 /// How a member misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names of the files, and one more of invalid blocks")]
+#[allow(missing_docs, reason = "the names of the files")]
 pub enum Behaviour {
     DoubleVotes,
     Equivocation,
@@ -42,11 +49,15 @@ pub enum Behaviour {
     Garbage,
     Slow,
     FalseClaims,
+    ExecutedCalls,
+    FalseCertificates,
+    ForgedEvidence,
+    OversizedBlocks,
 }
 
 impl Behaviour {
-    /// All of them.
-    pub const ALL: [Self; 12] = [
+    /// Those that go together with any other.
+    pub const COMMON: [Self; 12] = [
         Self::DoubleVotes,
         Self::Equivocation,
         Self::InvalidBlocks,
@@ -61,12 +72,23 @@ impl Behaviour {
         Self::FalseClaims,
     ];
 
+    /// Those that a single check stands against: a liar that does one of them does it whenever it can.
+    pub const RARE: [Self; 6] = [
+        Self::InvalidBlocks,
+        Self::InvalidBlocks,
+        Self::ExecutedCalls,
+        Self::FalseCertificates,
+        Self::ForgedEvidence,
+        Self::OversizedBlocks,
+    ];
+
     /// A liar that does this.
     pub fn liar(self) -> Box<dyn Liar> {
+        let blocks = |alter| Box::new(AlteredBlocks::new(alter));
         match self {
             Self::DoubleVotes => Box::new(double_votes::DoubleVotes),
             Self::Equivocation => Box::new(equivocation::Equivocation::default()),
-            Self::InvalidBlocks => Box::new(invalid_blocks::InvalidBlocks::default()),
+            Self::InvalidBlocks => blocks(invalid_blocks::alter),
             Self::Withheld => Box::new(withheld::Withheld),
             Self::BadShares => Box::new(bad_shares::BadShares),
             Self::ForgedAnswers => Box::new(forged_answers::ForgedAnswers),
@@ -75,7 +97,11 @@ impl Behaviour {
             Self::Replays => Box::new(replays::Replays::default()),
             Self::Garbage => Box::new(garbage::Garbage),
             Self::Slow => Box::new(slow::Slow),
-            Self::FalseClaims => Box::new(invalid_blocks::InvalidBlocks::with_false_claims()),
+            Self::FalseClaims => blocks(false_claims::alter),
+            Self::ExecutedCalls => blocks(executed_calls::alter),
+            Self::FalseCertificates => blocks(false_certificates::alter),
+            Self::ForgedEvidence => Box::new(forged_evidence::ForgedEvidence),
+            Self::OversizedBlocks => blocks(oversized_blocks::alter),
         }
     }
 }
@@ -94,14 +120,20 @@ pub struct Tools {
     pub others: Vec<PublicKey>,
     /// What it draws from.
     pub rng: StdRng,
-    /// Calls of clients that it saw: expired, executed or altered ones come from here.
-    pub calls: Loot,
-    /// Calls in a client's name that the client never signed.
-    pub forged: Loot,
+    /// Calls of clients.
+    pub loot: Loot,
 }
 
-/// Signed calls that clients sent, newest last.
-pub type Loot = Arc<Mutex<VecDeque<Bytes>>>;
+/// Calls that liars work with; all of them share these.
+#[derive(Clone, Default)]
+pub struct Loot {
+    /// Signed calls that clients sent, newest last: executed or altered ones come from here.
+    pub calls: Arc<Mutex<VecDeque<Bytes>>>,
+    /// Calls in a client's name that the client never signed.
+    pub forged: Arc<Mutex<VecDeque<Bytes>>>,
+    /// Calls that a client signed and that had expired when it did.
+    pub expired: Arc<Mutex<VecDeque<Bytes>>>,
+}
 
 /// A message on its way out.
 #[derive(Clone, Debug)]

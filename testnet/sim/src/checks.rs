@@ -3,7 +3,7 @@
 //! | | promise | file |
 //! |---|---|---|
 //! | S1, S3 | the same block and the same state at every height, on every honest member, before and after crashes | `agreement` |
-//! | S2 | only valid, unexpired calls, none twice in a block, within the caps | `blocks` |
+//! | S2 | only blocks that are valid: times that go on, calls that were signed and had not expired, none twice, within the caps | `blocks` |
 //! | S4 | every call runs exactly once, or never if it was rejected or expired | `exactly_once` |
 //! | S5 | every certified reply is what a model says, under a signature that an independent library accepts, and stays | `replies` |
 //! | S6 | money is conserved | `money` |
@@ -40,6 +40,8 @@ pub struct Findings {
     log: Arc<Log>,
     /// Blocks and states.
     pub agreement: agreement::Agreement,
+    /// What is known about blocks.
+    pub blocks: blocks::Blocks,
     /// Votes of honest members.
     pub votes: Arc<votes::Votes>,
     /// When blocks were proposed.
@@ -52,11 +54,12 @@ pub struct Findings {
 
 impl Findings {
     /// Nothing yet.
-    pub fn new(options: &Options, _: &Genesis, log: Arc<Log>) -> Arc<Self> {
+    pub fn new(options: &Options, genesis: &Genesis, log: Arc<Log>) -> Arc<Self> {
         Arc::new(Self {
             options: options.clone(),
             log,
             agreement: agreement::Agreement::default(),
+            blocks: blocks::Blocks::new(genesis, |member| options.is_honest(member)),
             votes: Arc::default(),
             pace: pace::Pace::default(),
             binaries: versions::Binaries::default(),
@@ -77,7 +80,7 @@ impl Findings {
     /// A member is about to execute a block.
     pub fn executing(&self, member: usize, block: &mains_execution::Block) {
         if self.options.is_honest(member) {
-            blocks::check(block, &self.log);
+            self.blocks.check(block, &self.log);
             self.pace.saw(block);
         }
     }

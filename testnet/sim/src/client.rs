@@ -110,7 +110,9 @@ impl Client {
         request: &[u8],
         validity: Duration,
     ) -> Result<Option<Outcome>, String> {
-        subnet.calls.lock().expect("no holder panics").push_back(request.to_vec().into());
+        let raw = bytes::Bytes::copy_from_slice(request);
+        subnet.findings.blocks.signed(mains_wire::Envelope::from_bytes(raw.clone()).expect("our own request parses"));
+        subnet.loot.calls.lock().expect("no holder panics").push_back(raw);
         let deadline = self.context.current() + validity;
         let mut sent = 0;
         while self.context.current() < deadline {

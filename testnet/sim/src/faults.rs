@@ -103,7 +103,7 @@ async fn strike(
         return;
     }
     if hurt.emptied {
-        log.note(|| format!("the disk of member {member} is replaced"));
+        log.note(|| format!("member {member} has lost its checkpoints or its whole disk"));
         subnet.empty(member);
     }
     if hurt.rotten {

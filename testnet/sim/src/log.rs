@@ -65,9 +65,9 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// Those that some hundred seeds always reach. A forged piece of a state and a member that stops because it is outdated need
-    /// a rare meeting of faults: they are counted, and tested beside the code that they are about.
-    pub const EXPECTED: [Self; 26] = [
+    /// Those that some hundred seeds always reach. A member that stops because it is outdated needs a rare meeting of faults: it is
+    /// counted, and tested beside the code that it is about.
+    pub const EXPECTED: [Self; 27] = [
         Self::Partition,
         Self::Clog,
         Self::Crash,
@@ -92,6 +92,7 @@ impl Mark {
         Self::SingleMember,
         Self::ThirteenMembers,
         Self::StateFetched,
+        Self::ForgedObjectBlamed,
         Self::Switched,
         Self::DowngradeRefused,
     ];

@@ -9,15 +9,18 @@ use std::{
     io::{BufRead as _, Write as _},
     process::ExitCode,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+
+/// More seeds than are played in a second: two runs of --hours never play the same.
+const SEEDS_A_SECOND: u64 = 1_000;
 
 /// Simulates subnets with faults and liars; everything follows from the seed.
 #[derive(Parser)]
 struct Arguments {
-    /// The first seed.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// The first seed: 0 if not given, with --hours one that follows from the time.
+    #[arg(long)]
+    seed: Option<u64>,
     /// How many seeds.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
@@ -42,8 +45,8 @@ struct Arguments {
     /// With --step: prints everything up to the first block of this height without asking.
     #[arg(long)]
     until: Option<u64>,
-    /// Plants a defect and looks for it: its name, or `all`; prints the table of specs/promises.md. Needs a build with the
-    /// feature `planted`.
+    /// Plants a defect and looks for it: its name, or `all`; prints the table of specs/promises.md. With --seed it plays that seed
+    /// with the defect. Needs a build with the feature `planted`.
     #[arg(long)]
     planted: Option<String>,
     /// With --planted: seeds to play at most for one defect.
@@ -65,15 +68,18 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Some(which) = &arguments.planted {
-        return find(&arguments, which, &engine);
+    if let Some(which) = &arguments.planted
+        && let Some(code) = find(&arguments, which, &engine)
+    {
+        return code;
     }
     if let Some(hours) = arguments.hours {
         return soak(&arguments, hours, &engine);
     }
     if arguments.seeds > 1 {
-        let last = arguments.seed.saturating_add(arguments.seeds);
-        let next = |taken: u64| Some(arguments.seed + taken).filter(|seed| *seed < last);
+        let first = arguments.seed.unwrap_or_default();
+        let last = first.saturating_add(arguments.seeds);
+        let next = |taken: u64| first.checked_add(taken).filter(|seed| *seed < last);
         return told(&many(&arguments, &engine, next, None));
     }
     one(&arguments, &engine)
@@ -82,7 +88,7 @@ fn main() -> ExitCode {
 #[allow(clippy::print_stdout)]
 fn one(arguments: &Arguments, engine: &Arc<WasmtimeEngine>) -> ExitCode {
     let without: BTreeSet<Fault> = arguments.without.iter().copied().collect();
-    let mut options = Options::without(arguments.seed, &without);
+    let mut options = Options::without(arguments.seed.unwrap_or_default(), &without);
     options.calls = arguments.calls.unwrap_or(options.calls);
     println!("{options:#?}");
     let began = Instant::now();
@@ -142,18 +148,30 @@ fn walk(events: &[log::Entry], arguments: &Arguments) {
     }
 }
 
+/// Looks for defects; `None` if one was planted for a seed that is to be played.
 #[allow(clippy::print_stdout)]
-fn find(arguments: &Arguments, which: &str, engine: &Arc<WasmtimeEngine>) -> ExitCode {
+fn find(arguments: &Arguments, which: &str, engine: &Arc<WasmtimeEngine>) -> Option<ExitCode> {
     if !planted::POSSIBLE {
         eprintln!(
             "this build holds no defects: cargo run --release -p mains-sim --features planted -- --planted {which}"
         );
-        return ExitCode::from(2);
+        return Some(ExitCode::from(2));
+    }
+    let chosen: Vec<Defect> =
+        Defect::ALL.iter().copied().filter(|defect| which == "all" || format!("{defect:?}") == which).collect();
+    if chosen.is_empty() {
+        eprintln!("no defect is called {which}; there are {:?}", Defect::ALL);
+        return Some(ExitCode::from(2));
+    }
+    #[cfg(feature = "planted")]
+    if arguments.seed.is_some() {
+        planted::choose(chosen.first().copied());
+        return None;
     }
     println!("| planted defect | seeds to find it | what the simulator says |\n|---|---|---|");
     let mut missed = 0;
-    for defect in Defect::ALL.iter().filter(|defect| which == "all" || format!("{defect:?}") == which) {
-        let found = mains_sim::planted::search(*defect, arguments.most, arguments.threads, engine);
+    for defect in chosen {
+        let found = mains_sim::planted::search(defect, arguments.most, arguments.threads, engine);
         let (seeds, what) = match found.by {
             Some((_, what)) => (found.played.to_string(), what),
             None => (format!("not in {}", found.played), String::new()),
@@ -161,14 +179,17 @@ fn find(arguments: &Arguments, which: &str, engine: &Arc<WasmtimeEngine>) -> Exi
         missed += usize::from(what.is_empty());
         println!("| {} | {seeds} | {} |", defect.what().trim_end_matches('.'), what.replace('|', "/"));
     }
-    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Some(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[allow(clippy::print_stdout)]
 fn soak(arguments: &Arguments, hours: f64, engine: &Arc<WasmtimeEngine>) -> ExitCode {
     let began = Instant::now();
-    let until = began + Duration::from_secs_f64(hours * 3_600.0);
-    let batch = many(arguments, engine, |taken| Some(arguments.seed + taken), Some(until));
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let first = arguments.seed.unwrap_or(seconds * SEEDS_A_SECOND);
+    println!("seeds from {first} on");
+    let until = Duration::try_from_secs_f64(hours * 3_600.0).ok().and_then(|duration| began.checked_add(duration));
+    let batch = many(arguments, engine, |taken| first.checked_add(taken), until);
     let rate = batch.seeds as f64 / began.elapsed().as_secs_f64() * 3_600.0;
     println!("{rate:.0} seeds an hour on {} threads", arguments.threads);
     told(&batch)

@@ -140,6 +140,8 @@ pub struct Options {
     pub rotten: Option<usize>,
     /// A member whose disk is empty when it starts again: it observes, fetches a state, and takes part later.
     pub emptied: Option<usize>,
+    /// Whether that member has only its checkpoints lost: its votes and blocks are there.
+    pub keeps_votes: bool,
     /// Clocks.
     pub skews: Vec<Skew>,
     /// A member whose clock is far off.
@@ -180,7 +182,7 @@ impl Options {
             4
         };
         let mut faulty = Faulty::new(members, rng(1));
-        let mut byzantine = if has(Fault::Byzantine, 0.4) { faulty.liars(rng(2)) } else { Vec::new() };
+        let mut byzantine = if has(Fault::Byzantine, 0.4) { faulty.liars(rng(2), rng(13)) } else { Vec::new() };
         // Both together need a larger committee: there it is worth more seeds that a liar is asked for a state.
         let is_lied_to = members >= 7 && !byzantine.is_empty();
         let emptied = if has(Fault::EmptiedDisk, if is_lied_to { 0.6 } else { 0.2 }) { faulty.take() } else { None };
@@ -198,7 +200,7 @@ impl Options {
             let moment = Moment::At(Duration::from_millis(2_500));
             crashes.push(Crash { member: Some(member), moment, down: Duration::from_secs(1), loss: loss[0] });
         }
-        Self {
+        let drawn = Self {
             seed,
             without: without.clone(),
             members,
@@ -210,6 +212,7 @@ impl Options {
             crashes,
             rotten,
             emptied,
+            keeps_votes: emptied.is_some() && rng(14).random_bool(0.3),
             skews: if has(Fault::Skew, 0.5) { skews(members, rng(9)) } else { vec![Skew::default(); members] },
             far_clock,
             byzantine,
@@ -224,6 +227,42 @@ impl Options {
             // Signatures of a large subnet take most of the time: fewer calls keep such a seed affordable.
             calls: if members > 7 { 6 } else { rng(10).random_range(6..20) },
             clients: if has(Fault::ManyClients, 0.8) { rng(11).random_range(2..5) } else { 1 },
+        };
+        if seed % SCENES == ROBBED { drawn.robbed() } else { drawn }
+    }
+
+    /// A scene that chance would hardly ever make: a member has to fetch a state because nobody has the first blocks any more,
+    /// and one of those that it asks lies.
+    fn robbed(self) -> Self {
+        let has = |fault: Fault| !self.without.contains(&fault);
+        let members = if has(Fault::ManyMembers) { 7 } else { 4 };
+        let (liar, robbed) = (self.seed as usize / 7 % members, (self.seed as usize / 7 + 1) % members);
+        let is_robbed = members >= 7 && has(Fault::EmptiedDisk);
+        let crash = Crash {
+            member: Some(robbed),
+            moment: Moment::At(Duration::from_secs(2)),
+            down: Duration::from_secs(2),
+            loss: Loss::Everything,
+        };
+        Self {
+            members,
+            delay_ms: 1,
+            loss_percent: 0,
+            clogs: Vec::new(),
+            partitions: Vec::new(),
+            crashes: is_robbed.then_some(crash).into_iter().collect(),
+            rotten: None,
+            emptied: is_robbed.then_some(robbed),
+            keeps_votes: self.seed / SCENES % 2 == 1,
+            skews: vec![Skew::default(); members],
+            far_clock: None,
+            byzantine: has(Fault::Byzantine).then_some((liar, Behaviour::ForgedAnswers)).into_iter().collect(),
+            upgrade: None,
+            small: has(Fault::SmallLimits),
+            workload: Workload::TinyCounter,
+            calls: 32,
+            clients: 4,
+            ..self
         }
     }
 
@@ -246,6 +285,10 @@ impl Options {
         self.skews[member]
     }
 }
+
+/// One seed in this many is a scene, see [`Options::robbed()`].
+const SCENES: u64 = 50;
+const ROBBED: u64 = 13;
 
 /// A generator for one part of a seed's options.
 fn generator(seed: u64, part: u64) -> StdRng {
@@ -278,12 +321,15 @@ impl Faulty {
         self.order.pop()
     }
 
-    fn liars(&mut self, mut rng: StdRng) -> Vec<(usize, Behaviour)> {
+    fn liars(&mut self, mut rng: StdRng, mut first: StdRng) -> Vec<(usize, Behaviour)> {
         let count = rng.random_range(1..=self.left.max(1));
         let mut liars = Vec::new();
         for member in (0..count).map_while(|_| self.take()) {
+            if first.random_bool(0.5) {
+                liars.push((member, Behaviour::RARE[first.random_range(0..Behaviour::RARE.len())]));
+            }
             for _ in 0..rng.random_range(1..=BEHAVIOURS_MAX) {
-                let lie = (member, Behaviour::ALL[rng.random_range(0..Behaviour::ALL.len())]);
+                let lie = (member, Behaviour::COMMON[rng.random_range(0..Behaviour::COMMON.len())]);
                 if !liars.contains(&lie) {
                     liars.push(lie);
                 }

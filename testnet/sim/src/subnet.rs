@@ -89,10 +89,8 @@ pub struct Subnet {
     nodes: Vec<Node>,
     options: Options,
     broken: Mutex<Broken>,
-    /// Calls that clients made: liars take from these.
-    pub calls: Loot,
-    /// Calls that nobody signed: liars take from these.
-    pub forged: Loot,
+    /// Calls that liars take from.
+    pub loot: Loot,
     /// What members did.
     pub findings: Arc<Findings>,
     log: Arc<Log>,
@@ -141,7 +139,7 @@ impl Subnet {
         };
         let public: Vec<PublicKey> =
             keys.iter().map(|key| committee::public_key(&key.public()).expect("a key")).collect();
-        let (calls, forged) = (Loot::default(), Loot::default());
+        let loot = Loot::default();
         let honest = (0..options.members).filter(|member| options.is_honest(*member));
         log.expect_honest(honest.map(|member| (member as u64, public[member].to_string())), options.rotten.is_none());
         let findings = Findings::new(options, &genesis, log.clone());
@@ -150,7 +148,7 @@ impl Subnet {
             .zip(shares)
             .enumerate()
             .map(|(member, (key, share))| {
-                let tools = |rng| tools(&genesis, &key, &share, &public, member, rng, [calls.clone(), forged.clone()]);
+                let tools = |rng| tools(&genesis, &key, &share, &public, member, rng, loot.clone());
                 let lies = options.byzantine.iter().filter(|(liar, _)| *liar == member);
                 let liar: Vec<Box<dyn Liar>> = lies.map(|(_, how)| how.liar()).collect();
                 let tap = Tap {
@@ -196,8 +194,7 @@ impl Subnet {
         network.start();
         let options = options.clone();
         let broken = Mutex::default();
-        let subnet =
-            Self { context, began, oracle, genesis, engine, nodes, options, broken, calls, forged, findings, log };
+        let subnet = Self { context, began, oracle, genesis, engine, nodes, options, broken, loot, findings, log };
         for from in 0..subnet.nodes.len() {
             for to in 0..subnet.nodes.len() {
                 subnet.relink(from, to).await;
@@ -234,12 +231,14 @@ impl Subnet {
         &self.nodes[member].disk
     }
 
-    /// Puts a new disk into a member that does not run.
+    /// Puts a new disk into a member that does not run, or takes its checkpoints away.
     pub fn empty(&self, member: usize) {
-        self.nodes[member].disk.empty();
         self.nodes[member].checkpoints.empty();
-        self.nodes[member].holds_votes.store(false, Ordering::Relaxed);
-        self.findings.monotone.forget(member);
+        if !self.options.keeps_votes {
+            self.nodes[member].disk.empty();
+            self.nodes[member].holds_votes.store(false, Ordering::Relaxed);
+            self.findings.monotone.forget(member);
+        }
     }
 
     /// A member's checkpoints.
@@ -463,7 +462,7 @@ fn tools(
     public: &[PublicKey],
     member: usize,
     mut rng: StdRng,
-    [calls, forged]: [Loot; 2],
+    loot: Loot,
 ) -> Tools {
     let participants: Vec<[u8; 32]> = genesis.nodes.iter().map(|node| node.public_key).collect();
     let committee = Committee::new(&participants).expect("a committee");
@@ -474,14 +473,5 @@ fn tools(
     let chain_key = ChainKey::decode(participants.clone(), &genesis.chain_key_sharing, Some(share)).expect("a share");
     let others = public.iter().enumerate().filter(|(place, _)| *place != member).map(|(_, key)| key.clone()).collect();
     let foreign = scheme(&rng.random());
-    Tools {
-        scheme: scheme(&GENESIS_DIGEST),
-        foreign,
-        chain_key: Arc::new(chain_key),
-        place: member,
-        others,
-        rng,
-        calls,
-        forged,
-    }
+    Tools { scheme: scheme(&GENESIS_DIGEST), foreign, chain_key: Arc::new(chain_key), place: member, others, rng, loot }
 }

@@ -7,6 +7,7 @@ use crate::{
 };
 use bytes::Bytes;
 use commonware_actor::{Feedback, Unreliable};
+use commonware_codec::DecodeExt as _;
 use commonware_consensus::simplex::types::Vote;
 use commonware_p2p::{
     CheckedSender, LimitedSender, Recipients, Sender as _,
@@ -14,7 +15,7 @@ use commonware_p2p::{
     utils::limited,
 };
 use commonware_runtime::{Clock as _, IoBufs, Spawner as _, Supervisor as _, deterministic::Context};
-use mains_consensus::PublicKey;
+use mains_consensus::{Block, PublicKey, channels};
 use rand::{RngExt as _, rngs::StdRng};
 use std::{
     sync::{Arc, Mutex},
@@ -58,7 +59,13 @@ impl Tap {
             }
         }
         if let Some((liar, tools)) = &mut self.liar {
-            return liar.send(tools, letter);
+            let letters = liar.send(tools, letter)?;
+            for shown in letters.iter().filter(|letter| letter.channel == channels::BLOCKS) {
+                if let Ok(block) = Block::decode(shown.bytes.clone()) {
+                    self.findings.blocks.shown(&block);
+                }
+            }
+            return Some(letters);
         }
         let twice = self.duplicated_percent > 0 && self.rng.random_range(0..100) < self.duplicated_percent;
         twice.then(|| {

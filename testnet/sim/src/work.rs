@@ -22,6 +22,8 @@ const SHORT: Duration = Duration::from_millis(1_500);
 
 /// Forged calls that liars may use.
 const FORGED: u64 = 8;
+/// Nonce of a call that had expired when it was signed.
+const EXPIRED_NONCE: u64 = 99;
 
 /// Certified replies of increments.
 pub type Replies = Arc<Mutex<Certified>>;
@@ -147,7 +149,9 @@ pub async fn install(client: &Client, options: &Options, subnet: &Subnet) -> Res
     must(client, subnet, &mut turn, &target, argument, 2).await?;
     let target = Target { canister: canister_id, effective: canister_id, method: "inc" };
     let forged = (0..FORGED).map(|nonce| client.forged(&target, canister::argument(options.workload), nonce).into());
-    subnet.forged.lock().expect("no holder panics").extend(forged);
+    subnet.loot.forged.lock().expect("no holder panics").extend(forged);
+    let expired = client.request(&target, canister::argument(options.workload), EXPIRED_NONCE, Duration::ZERO);
+    subnet.loot.expired.lock().expect("no holder panics").push_back(expired.into());
     Ok(canister_id)
 }
 

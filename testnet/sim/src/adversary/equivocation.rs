@@ -1,7 +1,8 @@
 //! Proposes two blocks in its turn, one to each half of the others, and votes for each before those who saw it.
 
-use super::{Letter, Liar, Tools, invalid_blocks::Altered, votes};
-use commonware_codec::{DecodeExt as _, Encode as _};
+use super::{Letter, Liar, Tools, altered::Altered, votes};
+use commonware_codec::DecodeExt as _;
+use commonware_cryptography::{Hasher as _, Sha256};
 use mains_consensus::{Block, Digest, channels};
 use std::collections::BTreeMap;
 
@@ -14,11 +15,13 @@ impl Liar for Equivocation {
     fn send(&mut self, tools: &mut Tools, letter: &Letter) -> Option<Vec<Letter>> {
         if letter.channel == channels::BLOCKS {
             let block = Block::decode(letter.bytes.clone()).ok()?;
-            let twin = Altered::later(&block).block()?;
-            self.twins.insert(block.digest(), twin.digest());
+            let twin = Altered::later(&block).encode();
+            let (digest, other) = (block.digest(), Sha256::hash(&[&twin]));
+            self.twins.insert(digest, other);
             let [first, second] = letter.halves();
-            let second = second.with(twin.encode());
-            let votes = [votes::for_block(tools, &block, &first), votes::for_block(tools, &twin, &second)];
+            let second = second.with(twin);
+            let vote = |digest, sent| votes::for_block(tools, block.context(), digest, sent);
+            let votes = [vote(digest, &first), vote(other, &second)];
             return Some([first, second].into_iter().chain(votes).collect());
         }
         let vote = letter.vote()?;

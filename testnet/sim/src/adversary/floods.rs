@@ -35,7 +35,7 @@ impl Liar for Floods {
                 }
             }
             channels::INGRESS => {
-                let calls = tools.calls.lock().expect("no holder panics").clone();
+                let calls = tools.loot.calls.lock().expect("no holder panics").clone();
                 for raw in calls.iter().take(FLOOD) {
                     let mut bytes = BytesMut::new();
                     bytes.put_u32(raw.len() as u32);

@@ -4,7 +4,7 @@ use super::{Letter, Tools};
 use bytes::Bytes;
 use commonware_codec::{DecodeExt as _, Encode as _};
 use commonware_consensus::simplex::types::{Finalize, Notarize, Nullify, Proposal, Vote};
-use mains_consensus::{Block, Digest, Scheme, channels};
+use mains_consensus::{Digest, Scheme, block::Context, channels};
 use rand::RngExt as _;
 
 pub(super) fn read(letter: &Letter) -> Option<Vote<Scheme, Digest>> {
@@ -64,8 +64,7 @@ pub(super) fn is_own_proposal(tools: &Tools, vote: &Vote<Scheme, Digest>) -> boo
 }
 
 /// A vote for a block, to whom the block was sent.
-pub(super) fn for_block(tools: &Tools, block: &Block, sent: &Letter) -> Letter {
-    let context = block.context();
-    let proposal = Proposal::new(context.round, context.parent.0, block.digest());
+pub(super) fn for_block(tools: &Tools, context: &Context, digest: Digest, sent: &Letter) -> Letter {
+    let proposal = Proposal::new(context.round, context.parent.0, digest);
     Letter { channel: channels::VOTES, ..sent.with(notarize(&tools.scheme, proposal)) }
 }
