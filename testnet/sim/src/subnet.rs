@@ -3,7 +3,7 @@
 use crate::{
     adversary::{Liar, Loot, Tools},
     checkpoints::MemoryCheckpoints,
-    checks::Findings,
+    checks::{Findings, blame},
     disk::{Disk, Loss},
     host::Host,
     log::{Log, Mark},
@@ -269,8 +269,13 @@ impl Subnet {
         let mut process = lock(&node.process);
         let Some(task) = process.task.take() else { return false };
         task.abort();
-        process.handle = None;
+        let replica = process.handle.take();
         drop(process);
+        if let Some(replica) = replica.filter(|_| self.options.is_honest(member))
+            && let Err(broken) = blame::evidence(member, &replica, &self.genesis, &self.options, &self.log)
+        {
+            self.log.broken(|| broken);
+        }
         node.disk.crash(loss, seed);
         self.log.mark(Mark::Crash);
         self.log.note(|| format!("member {member} dies"));

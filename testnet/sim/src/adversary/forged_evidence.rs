@@ -12,14 +12,15 @@ pub(super) struct ForgedEvidence;
 impl Liar for ForgedEvidence {
     fn send(&mut self, tools: &mut Tools, letter: &Letter) -> Option<Vec<Letter>> {
         let vote = letter.vote()?;
-        if tools.rng.random_bool(0.6) {
+        // Two votes for its own blocks would be two blocks, which nobody needs its votes to see.
+        if tools.rng.random_bool(0.5) || votes::is_own_proposal(tools, &vote) {
             return None;
         }
         let payload = votes::nowhere(tools);
         let second = match &vote {
-            Vote::Finalize(vote) if tools.rng.random_bool(0.5) => votes::nullify(&tools.foreign, &vote.proposal),
+            Vote::Finalize(vote) if tools.rng.random_bool(0.3) => votes::nullify(&tools.foreign, &vote.proposal),
             // Everybody sees that this is not its sender's vote.
-            Vote::Notarize(vote) if tools.rng.random_bool(0.1) => {
+            Vote::Notarize(vote) if tools.rng.random_bool(0.05) => {
                 let mut vote = vote.clone();
                 vote.proposal.payload = payload;
                 vote.attestation.signer = Participant::new(tools.rng.random_range(0..=tools.others.len()) as u32);
@@ -27,6 +28,10 @@ impl Liar for ForgedEvidence {
             }
             vote => votes::elsewhere(&tools.foreign, vote, payload)?,
         };
-        Some(vec![letter.clone(), letter.with(second)])
+        let mut both = vec![letter.clone(), letter.with(second)];
+        if tools.rng.random_bool(0.5) {
+            both.reverse();
+        }
+        Some(both)
     }
 }
