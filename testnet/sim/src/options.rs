@@ -253,7 +253,7 @@ impl Options {
             crashes: is_robbed.then_some(crash).into_iter().collect(),
             rotten: None,
             emptied: is_robbed.then_some(robbed),
-            keeps_votes: self.seed / SCENES % 2 == 1,
+            keeps_votes: self.seed / SCENES % 3 == 1,
             skews: vec![Skew::default(); members],
             far_clock: None,
             byzantine: has(Fault::Byzantine).then_some((liar, Behaviour::ForgedAnswers)).into_iter().collect(),
@@ -287,7 +287,7 @@ impl Options {
 }
 
 /// One seed in this many is a scene, see [`Options::robbed()`].
-const SCENES: u64 = 50;
+const SCENES: u64 = 20;
 const ROBBED: u64 = 13;
 
 /// A generator for one part of a seed's options.
