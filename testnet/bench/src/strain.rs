@@ -95,8 +95,8 @@ impl Seen {
     }
 }
 
-/// Calls as clients make them: to a replica, and on to the next one if it fails or is silent; what it is told to wait it
-/// waits.
+/// Calls as clients make them: to a replica, and on to the next one, where they stay, if it fails or is silent; what it is told to
+/// wait it waits.
 struct Clients {
     urls: Vec<String>,
     signer: Arc<Signer>,
@@ -106,19 +106,20 @@ struct Clients {
 
 impl Clients {
     async fn run(&self, clients: usize, first: &[usize], duration: Duration) -> Seen {
+        // One for all: what each of them reads of certificate authorities would take longer than the measurement.
+        let http = reqwest::Client::builder().pool_max_idle_per_host(clients).build().expect("a client");
         let began = Instant::now();
         let workers: Vec<_> = (0..clients)
             .map(|client| {
-                let home = first[client % first.len()];
+                let (mut replica, http) = (first[client % first.len()], http.clone());
                 let (urls, signer, checker) = (self.urls.clone(), self.signer.clone(), self.checker.clone());
                 let canister = self.canister;
                 tokio::spawn(async move {
-                    let http = reqwest::Client::builder().pool_max_idle_per_host(1).build().expect("a client");
                     let argument = Encode!().expect("no argument");
                     let mut calls = Vec::new();
                     while began.elapsed() < duration {
                         let request = signer.update(canister, "inc", &argument);
-                        calls.push(one(&http, &urls, home, &request, &checker, began).await);
+                        calls.push(one(&http, &urls, &mut replica, &request, &checker, began).await);
                     }
                     calls
                 })
@@ -135,16 +136,16 @@ impl Clients {
 async fn one(
     http: &reqwest::Client,
     urls: &[String],
-    home: usize,
+    replica: &mut usize,
     request: &Request,
     checker: &Checker,
     began: Instant,
 ) -> Call {
     let (at, sent) = (began.elapsed(), Instant::now());
-    let (mut retries, mut replica) = (0, home);
+    let mut retries = 0;
     loop {
         let check = |id: &_, body: &[u8]| checker.reply(id, body);
-        let tried = tokio::time::timeout(PATIENCE, load::send(http, &urls[replica], request, &check)).await;
+        let tried = tokio::time::timeout(PATIENCE, load::send(http, &urls[*replica], request, &check)).await;
         let reason = match tried {
             Ok(Ok(())) => return Call { at, latency: sent.elapsed(), retries, failed: None },
             Ok(Err(reason)) => reason,
@@ -158,7 +159,7 @@ async fn one(
             // What Retry-After says.
             tokio::time::sleep(Duration::from_secs(1)).await;
         } else {
-            replica = (replica + 1) % urls.len();
+            *replica = (*replica + 1) % urls.len();
         }
     }
 }
