@@ -4,6 +4,8 @@
 //! `ledger/digest.rs` the digest, `ledger/record.rs` the form in checkpoints.
 
 mod check;
+#[cfg(test)]
+mod check_tests;
 mod digest;
 mod record;
 #[cfg(test)]
@@ -66,6 +68,10 @@ pub struct Ledger {
     entries: Vector<Entry>,
     /// How many of these `journal_head` covers.
     chained: usize,
+    /// Totals when the block began, see [`Ledger::check_height`].
+    began: check::Totals,
+    /// Whether the present period began in this block and no account has changed since.
+    period_is_new: bool,
     /// The lattice hash with what was touched, once somebody has asked for it.
     folded: OnceLock<Arc<Lattice>>,
 }
@@ -77,6 +83,8 @@ struct Touched {
     digested: Option<Arc<CanisterAccount>>,
     /// As the journal has it: nothing once the account was closed, whose last charges are then journalled already.
     journaled: Option<Arc<CanisterAccount>>,
+    /// Whether the account was closed since: then one that is there has begun anew.
+    closed: bool,
 }
 
 impl Ledger {
@@ -109,6 +117,8 @@ impl Ledger {
             touched_members: OrdMap::new(),
             entries: Vector::new(),
             chained: 0,
+            began: check::Totals::default(),
+            period_is_new: false,
             folded: OnceLock::new(),
         }
     }
@@ -137,13 +147,17 @@ impl Ledger {
         }
         let past = std::mem::replace(&mut self.tariff, Arc::new(tariff));
         self.past_tariffs.push_back(past);
-        self.close_period();
+        // After a settlement of the same block, a period of no length would only make what is usual look smaller.
+        if !self.period_is_new {
+            self.close_period();
+        }
         Ok(())
     }
 
     /// A block begins: what changes from here on changed then.
     pub fn begin(&mut self, now: Moment) {
         self.now = now;
+        self.period_is_new = false;
     }
 
     /// The head of the hash chain over all entries of the journal up to the last [`Ledger::close_journal`].
@@ -159,6 +173,7 @@ impl Ledger {
     /// Ends the present period: each account's reading goes into its chain before the account changes again.
     pub(crate) fn close_period(&mut self) {
         self.period += 1;
+        self.period_is_new = true;
     }
 
     /// What an account holds. For [`Account::Issuance`]: the cycles that exist.

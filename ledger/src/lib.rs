@@ -17,6 +17,7 @@ pub mod statement;
 pub mod tariff;
 #[cfg(test)]
 mod testing;
+pub mod wallet;
 pub mod work;
 
 pub use account::{Account, CanisterAccount, Member, Meter, Resource};

@@ -88,8 +88,11 @@ impl TryFrom<Record> for Ledger {
             touched_members: OrdMap::new(),
             entries: Vector::new(),
             chained: 0,
+            began: super::check::Totals::default(),
+            period_is_new: false,
             folded: OnceLock::new(),
         };
+        ledger.began = ledger.totals();
         ledger.check_full()?;
         ledger.lattice = Arc::new(ledger.whole_lattice());
         Ok(ledger)

@@ -135,6 +135,8 @@ impl Run {
 
     fn end_the_block(&mut self) {
         let digest = self.ledger.digest();
+        self.ledger.close_journal();
+        self.ledger.check_height().unwrap();
         for entry in self.ledger.take_journal() {
             if let Entry::Charge { resource, amount, quantity, reading, .. } = entry {
                 assert!(quantity <= reading);

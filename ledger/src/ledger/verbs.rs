@@ -174,6 +174,7 @@ impl Ledger {
         if let Some(touched) = self.touched_canisters.get_mut(canister) {
             // Should the account be opened again in this block (by a late refund), its meters begin at zero.
             let before = touched.journaled.take();
+            touched.closed = true;
             journal_canister(canister, before.as_deref(), closed.as_deref(), |entry| self.entries.push_back(entry));
         }
         Ok(rest)
@@ -209,6 +210,7 @@ impl Ledger {
         self.touched_canisters = OrdMap::new();
         self.touched_members = OrdMap::new();
         self.chained = 0;
+        self.began = self.totals();
         std::mem::take(&mut self.entries).into_iter().collect()
     }
 
@@ -310,7 +312,7 @@ impl Ledger {
         self.folded.take();
         if !self.touched_canisters.contains_key(canister) {
             let before = self.canisters.get(canister).cloned();
-            let touched = Touched { digested: before.clone(), journaled: before };
+            let touched = Touched { digested: before.clone(), journaled: before, closed: false };
             self.touched_canisters.insert(*canister, touched);
         }
     }
@@ -319,6 +321,7 @@ impl Ledger {
     /// of then goes into its chain first.
     fn account_mut(&mut self, canister: &CanisterId) -> &mut CanisterAccount {
         self.touch_canister(canister);
+        self.period_is_new = false;
         let (now, period, tariff_version) = (self.now, self.period, self.tariff.version);
         let new = CanisterAccount { period, ..CanisterAccount::default() };
         let account = Arc::make_mut(self.canisters.entry(*canister).or_insert_with(|| Arc::new(new)));

@@ -7,7 +7,7 @@ use crate::{
     execute::Call,
     induction, management, rejects, run,
     system_api::{Inputs, Mode, SystemApi},
-    system_canisters::utility,
+    system_canisters::{self, utility},
     traps,
 };
 use mains_state::State;
@@ -26,7 +26,7 @@ pub fn inspect(engine: &dyn Engine, state: &State, call: &Call) -> Result<(), Re
         return utility::inspect(state, &call.sender);
     }
     if is_built_in(state, &call.canister_id) {
-        return Ok(());
+        return system_canisters::inspect(state, &call.canister_id, &call.method, &call.argument);
     }
     let id = &call.canister_id;
     let canister = state.canister_shared(id).ok_or_else(|| rejects::not_found(id))?;

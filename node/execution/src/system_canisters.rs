@@ -18,7 +18,7 @@ pub(crate) mod utility;
 
 use crate::{
     calls::{Outcome, SystemCall},
-    management::codec,
+    management::{codec, refusal},
 };
 use mains_state::{BuiltIn, State};
 use mains_types::{CanisterId, ErrorCode, Reject, RejectCode};
@@ -26,9 +26,33 @@ use mains_types::{CanisterId, ErrorCode, Reject, RejectCode};
 /// What a canister answers with its Candid interface, by the convention that tools ask before they look for metadata.
 const INTERFACE_METHOD: &str = "__get_candid_interface_tmp_hack";
 
+/// Bytes of the argument of a client's call: a hundred ranges of blocks, ten controllers of a new canister.
+const ARGUMENT_BYTES_MAX: usize = 16 << 10;
+
 /// Whether a canister is built in on this network.
 pub fn is_built_in(state: &State, canister: &CanisterId) -> bool {
     BuiltIn::find(&state.subnet, canister).is_some()
+}
+
+/// Whether a client's call is worth a place in a block: nobody pays for one that names no method or brings more than any method
+/// takes. What the method says to it, replicas agree on.
+///
+/// # Errors
+/// It is not.
+pub(crate) fn inspect(state: &State, canister: &CanisterId, method: &str, argument: &[u8]) -> Result<(), Reject> {
+    let built_in = BuiltIn::find(&state.subnet, canister);
+    let is_method = |interface: &str| {
+        let mut names = interface.lines().filter_map(|line| line.trim_start().split_once(" : ("));
+        names.any(|(name, _)| name == method)
+    };
+    if method != INTERFACE_METHOD && !built_in.is_some_and(|built_in| is_method(built_in.interface())) {
+        return Err(no_method(canister, method));
+    }
+    if argument.len() > ARGUMENT_BYTES_MAX {
+        let (actual, most) = (argument.len(), ARGUMENT_BYTES_MAX);
+        return Err(refusal::payload(format!("An argument of {actual} bytes; no method here takes more than {most}.")));
+    }
+    Ok(())
 }
 
 /// Answers a call. Query methods are answered here too.

@@ -2,6 +2,7 @@
 //!
 //! Everything comes from the newest certified version. Cycles are decimal strings: they do not fit a JavaScript number.
 
+mod money;
 mod statement;
 
 use crate::{config::Sibling, failure::Failure, history::CertifiedHeight, server::Gateway};
@@ -18,6 +19,8 @@ use mains_types::{CanisterId, Principal};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+pub(crate) use money::Money;
+
 /// Canisters on one page of the list, and the default.
 const CANISTERS_MAX: usize = 500;
 const CANISTERS_DEFAULT: usize = 100;
@@ -29,6 +32,7 @@ pub(crate) fn routes() -> Router<Arc<Gateway>> {
     Router::new()
         .route("/api/mains/v1/status", get(status))
         .route("/api/mains/v1/blocks", get(blocks))
+        .route("/api/mains/v1/money", get(money::money))
         .route("/api/mains/v1/canisters", get(canisters))
         .route("/api/mains/v1/canister/{id}", get(canister))
         .route("/api/mains/v1/canister/{id}/bill", get(bill))

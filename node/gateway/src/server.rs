@@ -7,7 +7,8 @@ use crate::{
     failure::Failure,
     health,
     history::History,
-    ic, json,
+    ic,
+    json::{self, Money},
     listener::{Connection, Patience},
     metrics::{self, Metrics},
     page,
@@ -46,6 +47,7 @@ pub(crate) struct Gateway {
     pub(crate) admission: Arc<Admission>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) history: History,
+    pub(crate) money: Money,
     pub(crate) metrics: Metrics,
 }
 
@@ -68,6 +70,7 @@ pub async fn serve(
         admission,
         connections: connections.clone(),
         history: History::default(),
+        money: Money::default(),
         metrics: Metrics::default(),
         replica,
         config,

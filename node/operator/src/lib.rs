@@ -5,6 +5,7 @@
 pub mod config;
 pub mod doctor;
 pub mod error;
+pub mod estimate;
 pub mod files;
 pub mod genesis;
 #[cfg(not(test))]

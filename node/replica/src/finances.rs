@@ -5,6 +5,8 @@ use mains_ledger::{Account, Alert, Resource};
 use mains_types::Cycles;
 use std::collections::BTreeMap;
 
+pub use mains_execution::health;
+
 /// The subnet's money at a glance.
 #[derive(Clone, Debug, Default)]
 pub struct Finances {

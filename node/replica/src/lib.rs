@@ -19,7 +19,7 @@ pub mod threads;
 pub mod view;
 
 pub use executor::{BlockSummary, NoObserver, Observer};
-pub use finances::Finances;
+pub use finances::{Finances, health};
 pub use handle::{
     Effective, EvidenceStatus, Identity, PeerStatus, QueryReply, ReadStateError, ReplicaHandle, Status, SubmitError,
     Surroundings, SwitchStatus,

@@ -21,10 +21,16 @@ use std::{
 
 pub use mains_ledger::work::{Earned, NodeWork, Settled};
 
-/// Blocks of a window: long enough for each of 13 members to lead four times, about half a minute of an idle subnet.
+/// Blocks of a window on subnets of up to 32 members: long enough for each of 13 to lead four times, about half a minute of an
+/// idle subnet. Of more members, each should lead twice; see [`window_blocks`].
 pub const WINDOW_BLOCKS: u64 = 64;
 /// Settlements that are kept.
 pub const SETTLEMENTS_MAX: usize = 60;
+
+/// Blocks of a window on a subnet of so many members: as many honest ones as must tell have led in it, and more.
+pub fn window_blocks(members: usize) -> u64 {
+    WINDOW_BLOCKS.max(2 * members as u64)
+}
 
 /// What the proposer of a block says it saw of the other members lately.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,11 +134,12 @@ impl Epochs {
         }
         self.seen.entry(proposer).or_default().add(seen);
         self.blocks += 1;
-        if self.blocks < WINDOW_BLOCKS {
+        let members: Vec<_> = members.into_iter().collect();
+        if self.blocks < window_blocks(members.len()) {
             return false;
         }
         self.blocks = 0;
-        self.end_window(&members.into_iter().collect::<Vec<_>>());
+        self.end_window(&members);
         true
     }
 

@@ -25,6 +25,10 @@ pub enum Table {
     CyclesBlocks,
     /// Where the cycles ledger's blocks begin and end, and the last one's hash.
     CyclesTip,
+    /// What is certified of each member's cycles ([`mains_ledger::wallet::MemberRecord`]), by its label.
+    Members,
+    /// A member's row as it was before a block that is kept, by its label and the block's index.
+    MembersBefore,
     /// What built-in canisters certify, by their ids.
     CertifiedData,
 }
@@ -40,6 +44,8 @@ impl Table {
             Self::Notified => b"notified",
             Self::CyclesBlocks => b"cycles_blocks",
             Self::CyclesTip => b"cycles_tip",
+            Self::Members => b"members",
+            Self::MembersBefore => b"members_before",
             Self::CertifiedData => b"certified_data",
         }
     }

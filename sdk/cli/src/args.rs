@@ -83,7 +83,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "MODULE")]
         estimate: Option<PathBuf>,
     },
-    /// Show what a canister used or an operator earned, and where the money went; check a bill that somebody shows.
+    /// Show what a canister used, a person spent or an operator earned, and where the money went; check a bill that somebody shows.
     Bill(BillArguments),
     /// Check a proof saved by `mains call --save-proof`, offline.
     Verify(VerifyArguments),
@@ -298,7 +298,8 @@ sign last, before compressing. A canister shows its publisher as `mains canister
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BillArguments {
-    /// The canister's name or id.
+    /// The canister's name or id, or a person's account in the cycles ledger: its principal, or as ICRC-1 writes it. A canister's
+    /// account there: its id with a dot at the end.
     pub(crate) name: Option<String>,
     /// Instead of a canister: what this operator of nodes earned, settlement by settlement.
     #[arg(long, value_name = "PRINCIPAL", conflicts_with = "name")]

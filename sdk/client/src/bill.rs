@@ -1,6 +1,9 @@
 //! A bill checked offline, with nothing but the root key.
 
-use crate::certificate::{Certificate, CertificateError, ROOT_KEY_PREFIX};
+use crate::{
+    certificate::{Certificate, CertificateError, ROOT_KEY_PREFIX},
+    wallet::WalletError,
+};
 use mains_ledger::{
     Bill, CanisterAccount, Footprint, Moment, Tariff,
     bill::{BillError, Certified},
@@ -43,6 +46,9 @@ pub enum Unproven {
     /// A line of an operator's bill does not hold.
     #[error(transparent)]
     Income(#[from] IncomeError),
+    /// A member's blocks do not hold.
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
     /// A figure is not what the proof makes it.
     #[error(transparent)]
     Differs(#[from] Difference),

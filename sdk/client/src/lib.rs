@@ -18,6 +18,7 @@ pub mod report;
 #[cfg(test)]
 mod testing;
 pub mod utility;
+pub mod wallet;
 
 pub use certificate::{Certificate, CertificateError};
 pub use client::Client;

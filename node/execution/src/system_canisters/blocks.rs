@@ -1,6 +1,8 @@
 //! The cycles ledger's transactions as ICRC-3 blocks: a log whose blocks name the hash of the one before, of which the latest
 //! are kept. The canister certifies index and hash of the last one.
 
+pub(super) mod members;
+
 use crate::management::codec;
 use candid::{CandidType, Decode, Deserialize, Encode, Nat};
 use icrc_ledger_types::{
@@ -36,19 +38,25 @@ pub(super) struct Entry {
     /// What the ledger took, if the transaction does not name it.
     fee: Option<u128>,
     tx: BTreeMap<String, ICRC3Value>,
+    /// Whose money it moves, each once.
+    parties: Vec<Member>,
 }
 
 impl Entry {
     /// A transaction of a kind that [`KINDS`] lists.
     pub(super) fn new(kind: &'static str, amount: u128) -> Self {
         let tx = BTreeMap::from([("amt".to_owned(), ICRC3Value::Nat(amount.into()))]);
-        Self { kind, fee: None, tx }
+        Self { kind, fee: None, tx, parties: Vec::new() }
     }
 
     /// With a member as `from`, `to` or `spender`.
     pub(super) fn member(mut self, role: &str, member: &Member) -> Self {
         let owner = ICRC3Value::Blob(member.owner.as_slice().to_vec().into());
         let subaccount = member.subaccount.map(|subaccount| ICRC3Value::Blob(subaccount.to_vec().into()));
+        // A spender's own money stays where it is.
+        if role != "spender" && !self.parties.contains(member) {
+            self.parties.push(*member);
+        }
         self.tx.insert(role.into(), ICRC3Value::Array(std::iter::once(owner).chain(subaccount).collect()));
         self
     }
@@ -100,11 +108,14 @@ pub(super) fn append(state: &mut State, entry: Entry) -> u64 {
     }
     let block = ICRC3Value::Map(block);
     state.tokens.put(Table::CyclesBlocks, &next.to_be_bytes(), encode(&block));
+    let hash = block.hash();
+    entry.parties.iter().for_each(|member| members::append(state, member, next, &hash));
     while next - first >= limits::LEDGER_BLOCKS_MAX {
+        members::forget(state, first);
         state.tokens.remove(Table::CyclesBlocks, &first.to_be_bytes());
         first += 1;
     }
-    let tip = Tip { first, next: next + 1, hash: block.hash() };
+    let tip = Tip { first, next: next + 1, hash };
     state.tokens.put(Table::CertifiedData, cycles_ledger_id().as_slice(), certified(&tip).digest().to_vec());
     state.tokens.put(Table::CyclesTip, b"tip", encode(&tip));
     next

@@ -3,6 +3,7 @@
 
 mod types;
 
+use super::blocks::members;
 use crate::{
     calls::SystemCall,
     management::{codec, refusal},
@@ -97,6 +98,9 @@ pub(super) fn query(state: &State, method: &str, argument: &[u8]) -> Option<Resu
         "cost" => codec::decode(method, argument).map(|(uses,)| codec::encode(&cost(state, uses))),
         "settlements" => codec::decode(method, argument).map(|(args,)| codec::encode(&settlements(state, &args))),
         "earnings" => codec::decode(method, argument).map(|(operator,)| codec::encode(&earnings(state, &operator))),
+        "member_blocks" => {
+            codec::decode(method, argument).map(|(args,)| codec::encode(&members::member_blocks(state, &args)))
+        }
         "alerts" => codec::decode(method, argument).map(|(id,)| {
             let health = health(state, &id).map(|health| HealthReply::of(&health));
             codec::encode(&health)

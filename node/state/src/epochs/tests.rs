@@ -20,10 +20,10 @@ fn members(count: u8) -> Vec<(NodeId, Option<Principal>)> {
 
 /// A window in which members lead in turn and each says to have seen what `sees` tells.
 fn window(epochs: &mut Epochs, count: u8, sees: impl Fn(u8) -> Seen) {
-    for block in 0..WINDOW_BLOCKS {
+    for block in 0..window_blocks(count.into()) {
         let leader = (block % u64::from(count)) as u8;
         let ended = epochs.count_block(members(count), node(leader), &[], &sees(leader));
-        assert_eq!(ended, block + 1 == WINDOW_BLOCKS);
+        assert_eq!(ended, block + 1 == window_blocks(count.into()));
     }
 }
 
@@ -147,4 +147,15 @@ fn only_so_many_settlements_are_kept() {
     }
     assert_eq!(epochs.settled().len(), SETTLEMENTS_MAX);
     assert_eq!(epochs.settled().next().map(|settled| settled.epoch), Some(41));
+}
+
+#[test]
+fn on_the_largest_subnet_a_third_that_stays_silent_hides_nobody() {
+    const COUNT: u8 = 128;
+    let all: Vec<u8> = (0..COUNT).collect();
+    let mut epochs = Epochs::begin(UnixNanos(5));
+    // Those that are down lead too: their blocks are missing, or say nothing.
+    window(&mut epochs, COUNT, |leader| if leader % 3 == 0 { seen(&[]) } else { seen(&all) });
+    assert_eq!(epochs.work().len(), usize::from(COUNT));
+    assert!(epochs.work().values().all(|work| (work.windows, work.voted, work.certified) == (1, 1, 1)));
 }

@@ -1,9 +1,10 @@
-//! `mains bill`: what a canister used or an operator earned, where the money went, and the proof of all of it.
+//! `mains bill`: what a canister used, a member spent or an operator earned, where the money went, and the proof of all of it.
 
 mod chart;
 mod csv;
 mod html;
 mod income;
+mod wallet;
 
 use crate::{
     args::{BillArguments, BillCommand, BillVerify, Output},
@@ -12,9 +13,11 @@ use crate::{
     terminal::{self, Colour},
 };
 use anyhow::{Context as _, Result, ensure};
-use mains_client::bill;
+use candid::Principal;
+use icrc_ledger_types::icrc1::account::Account;
+use mains_client::{bill, wallet::Wallet};
 use mains_ledger::{
-    Bill, Income,
+    Bill, Income, Member,
     bill::{Bound, Certified},
     statement::{group, render_text},
 };
@@ -31,8 +34,11 @@ pub(crate) async fn run(context: &Context, arguments: BillArguments) -> Result<(
         return income::run(context, &operator, from, to).await;
     }
     let name = name.context(
-        "name a canister, or an operator with --operator, or verify a bill with `mains bill verify FILE --root-key KEY`",
+        "name a canister or an account, or an operator with --operator, or verify a bill with `mains bill verify FILE --root-key KEY`",
     )?;
+    if let Some(member) = member(&name) {
+        return wallet::run(context, member, from, to).await;
+    }
     let client = context.connect().await?;
     let canister = context.canister(&client, &name)?;
     // Verified on its way in, with the root key of this network.
@@ -50,6 +56,19 @@ pub(crate) async fn run(context: &Context, arguments: BillArguments) -> Result<(
         }
     }
     Ok(())
+}
+
+/// The account of the cycles ledger that `text` names; nothing if it may be a canister's id or name. A canister's own account is named
+/// as ICRC-1 does with a subaccount, or with a dot at the end.
+fn member(text: &str) -> Option<Member> {
+    /// The last byte of ids that a network gave out, canisters' among them.
+    const OPAQUE: u8 = 1;
+    if let Some(owner) = text.strip_suffix('.') {
+        return Some(Member::new(Principal::from_text(owner).ok()?, None));
+    }
+    let account: Account = text.parse().ok()?;
+    let is_canister = account.subaccount.is_none() && account.owner.as_slice().last() == Some(&OPAQUE);
+    (!is_canister).then(|| Member::new(account.owner, account.subaccount))
 }
 
 fn show(bill: &Bill, certified: &Certified) {
@@ -86,6 +105,11 @@ pub(crate) fn verify(command: BillCommand) -> Result<()> {
             let income: Income = bill::parse(json)?;
             mains_client::income::verify(&income, &root_key, not_before)?;
             (income::page_of(&income), income::summary(&income))
+        }
+        mains_client::wallet::FORMAT => {
+            let wallet: Wallet = bill::parse(json)?;
+            mains_client::wallet::verify(&wallet, &root_key, not_before)?;
+            (wallet::page_of(&wallet), wallet::summary(&wallet))
         }
         _ => {
             let bill: Bill = bill::parse(json)?;
@@ -130,4 +154,21 @@ fn key_bytes(text: &str) -> Result<Vec<u8>> {
 
 fn key_end(key: &[u8]) -> String {
     hex::encode(&key[key.len().saturating_sub(8)..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_are_told_from_canisters() {
+        let person = Principal::self_authenticating([1; 32]);
+        assert_eq!(member(&person.to_text()), Some(Member::new(person, None)));
+        let savings = Account { owner: person, subaccount: Some([7; 32]) };
+        assert_eq!(member(&savings.to_string()), Some(Member::new(person, Some([7; 32]))));
+        let canister = mains_types::ids::canister_id(3);
+        assert_eq!(member(&canister.to_text()), None);
+        assert_eq!(member(&format!("{canister}.")), Some(Member::new(canister, None)));
+        assert_eq!((member("counter"), member("my.app")), (None, None));
+    }
 }

@@ -116,7 +116,7 @@ fn read(file: &Path) -> Result<Vec<u8>> {
 }
 
 /// The module as the subnet unpacks it.
-fn unpacked<'a>(file: &Path, uploaded: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+pub(super) fn unpacked<'a>(file: &Path, uploaded: &'a [u8]) -> Result<Cow<'a, [u8]>> {
     if !uploaded.starts_with(&GZIP) {
         return Ok(Cow::Borrowed(uploaded));
     }

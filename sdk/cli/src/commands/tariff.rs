@@ -1,7 +1,7 @@
 //! `mains tariff`: what the network asks, and what it will ask.
 
 use crate::{context::Context, plots, terminal};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use candid::Nat;
 use mains_client::utility::{Announced, Price, Tariff};
 use serde::Serialize;
@@ -28,6 +28,8 @@ struct Estimate {
     creation: u128,
     /// Once: the messages that bring it.
     upload: u128,
+    /// Once, and again with every other module: looking at it and compiling it.
+    compile: u128,
     /// A day, for the module alone.
     storage_per_day: u128,
     /// For each update call that uses a million instructions and brings 100 bytes.
@@ -37,8 +39,16 @@ struct Estimate {
 pub(crate) async fn run(context: &Context, wasm: Option<&Path>) -> Result<()> {
     let client = context.connect().await?;
     let (tariff, announced) = (client.tariff().await?, client.announced_tariff().await?);
-    let bytes = |path: &Path| std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()));
-    let estimate = wasm.map(bytes).transpose()?.map(|file| estimate(&tariff, file.len()));
+    let estimate = match wasm {
+        None => None,
+        Some(path) => {
+            let file = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let module = super::module::unpacked(path, &file)?;
+            let compiled = mains_operator::estimate::compile_instructions(&module);
+            let compiled = compiled.map_err(|reason| anyhow!("{} cannot be installed: {reason}", path.display()))?;
+            Some(estimate(&tariff, file.len() as u64, compiled))
+        }
+    };
     let report = Report { tariff, announced, estimate };
     if context.is_json() {
         terminal::json(&report);
@@ -76,13 +86,14 @@ fn print(Report { tariff, announced, estimate }: &Report) {
             &[
                 ("  creation, once", estimate.creation),
                 ("  upload, once", estimate.upload),
+                ("  compiling, once", estimate.compile),
                 ("  storage of the module, a day", estimate.storage_per_day),
                 ("  a call of a million instructions", estimate.call),
             ]
             .map(|(what, amount)| vec![what.into(), terminal::group(amount), credits(amount)]),
         );
         terminal::note(
-            "Compiling it, what it keeps and what its calls do come on top: `mains bill` shows what was used.",
+            "What its start and init do, what it keeps and what its calls do come on top: `mains bill` shows what was used.",
         );
     }
 }
@@ -117,7 +128,7 @@ fn amount(nat: &Nat) -> u128 {
     u128::try_from(&nat.0).unwrap_or(u128::MAX)
 }
 
-fn estimate(tariff: &Tariff, module_bytes: u64) -> Estimate {
+fn estimate(tariff: &Tariff, module_bytes: u64, compiled: u64) -> Estimate {
     let bytes = u128::from(module_bytes);
     let cost = |resource: &str, quantity: u128| {
         let price = tariff.prices.iter().find(|price| price.resource == resource);
@@ -130,6 +141,7 @@ fn estimate(tariff: &Tariff, module_bytes: u64) -> Estimate {
         module_bytes,
         creation: cost("canister_creation", 1),
         upload: cost("ingress_messages", messages) + cost("ingress_bytes", bytes),
+        compile: cost("compile_instructions", compiled.into()),
         storage_per_day: cost("storage_byte_seconds", bytes * DAY_SECONDS),
         call: cost("ingress_messages", 1)
             + cost("ingress_bytes", 100)
@@ -164,6 +176,7 @@ mod tests {
             price("execution", "message", 1_000, 1),
             price("instructions", "instruction", 1, 1),
             price("canister_creation", "canister", 7_000, 1),
+            price("compile_instructions", "instruction", 4, 13),
         ];
         let tariff = Tariff {
             version: 1,
@@ -176,8 +189,9 @@ mod tests {
             commons_share: 1_000,
             epoch_seconds: 60,
         };
-        let estimate = estimate(&tariff, 100);
+        let estimate = estimate(&tariff, 100, 1_000);
         assert_eq!((estimate.creation, estimate.upload, estimate.storage_per_day), (7_000, 2 + 200, 0));
+        assert_eq!(estimate.compile, 308);
         assert_eq!(estimate.call, 1 + 200 + 1_000 + 1_000_000);
     }
 }

@@ -74,3 +74,20 @@ fn nothing_is_lost_to_a_canister_that_is_not_there() {
     }
     assert_eq!((balance(&bench, alice()), bench.state.ledger.digest()), before);
 }
+
+#[test]
+fn a_call_that_names_no_method_or_brings_too_much_takes_no_place_in_a_block() {
+    let bench = Bench::new();
+    let inspect = |canister, method: &str, bytes: usize| {
+        crate::system_canisters::inspect(&bench.state, &canister, method, &vec![0; bytes])
+    };
+    for canister in [cycles_ledger_id(), mains_types::ids::icp_ledger_id()] {
+        assert_eq!(inspect(canister, "icrc1_transfer", 100), Ok(()));
+        assert_eq!(inspect(canister, "icrc1_balance_of", 100), Ok(()));
+        assert_eq!(inspect(canister, "__get_candid_interface_tmp_hack", 6), Ok(()));
+        assert!(inspect(canister, "icrc1_transfe", 100).is_err());
+        assert!(inspect(canister, "", 0).is_err());
+        assert!(inspect(canister, "icrc1_transfer", (16 << 10) + 1).is_err());
+    }
+    assert_eq!(inspect(mains_types::ids::cycles_minting_id(), "notify_top_up", 100), Ok(()));
+}

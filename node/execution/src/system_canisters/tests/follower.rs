@@ -5,9 +5,9 @@ use super::{FEE, account, create_args, transfer, transfer_arg};
 use crate::{
     calls::Outcome,
     management::bench::{Bench, CREDIT, alice, bob, decode, reply},
-    system_canisters::cycles_ledger,
+    system_canisters::{cycles_ledger, icrc},
 };
-use candid::{CandidType, Nat, Principal};
+use candid::{CandidType, Decode, Deserialize, Nat, Principal};
 use ic_certification::{HashTree, LookupResult};
 use icrc_ledger_types::{
     icrc::generic_value::ICRC3Value,
@@ -15,10 +15,13 @@ use icrc_ledger_types::{
     icrc2::{approve::ApproveArgs, transfer_from::TransferFromArgs},
     icrc3::blocks::{GetBlocksRequest, GetBlocksResult, ICRC3DataCertificate},
 };
+use mains_ledger::wallet::MemberRecord;
+use mains_state::Table;
 use mains_types::{
     Height, UnixNanos,
-    ids::{canister_id, cycles_ledger_id},
+    ids::{canister_id, cycles_ledger_id, utility_id},
 };
+use serde_bytes::ByteBuf;
 use std::collections::BTreeMap;
 
 /// Blocks that it asks for at a time: fewer than one answer may hold.
@@ -109,6 +112,11 @@ impl Follower {
         };
         for (account, amount) in &self.balances {
             assert_eq!(balance(account), *amount, "{account}");
+        }
+        for (account, amount) in &self.balances {
+            let label = icrc::member(*account).label();
+            let row = bench.state.tokens.get(Table::Members, &label).and_then(MemberRecord::decode).unwrap();
+            assert_eq!(row.balance, *amount, "the certified row of {account}");
         }
         let known: u128 = self.balances.values().sum();
         assert_eq!(known, bench.state.ledger.members_total().get(), "no account is missing");
@@ -222,4 +230,61 @@ fn an_index_that_follows_the_log_from_its_beginning_has_every_balance() {
     }
     assert!(follower.next > 50, "{} blocks", follower.next);
     assert_eq!(bench.state.height, Height(7));
+}
+
+#[derive(CandidType)]
+struct OfMember {
+    account: IcrcAccount,
+    from_block: Option<u64>,
+    count: Option<u32>,
+}
+
+#[derive(CandidType, Deserialize)]
+struct MemberBlock {
+    index: u64,
+    before: ByteBuf,
+    block: ByteBuf,
+}
+
+#[test]
+fn an_accounts_own_blocks_lead_from_its_certified_row_to_its_beginning() {
+    let mut bench = Bench::new();
+    cycles_ledger::log_genesis(&mut bench.state);
+    for round in 0..150u128 {
+        transfer(&mut bench, alice(), &transfer_arg(bob(), (1 + round % 2) * CREDIT)).unwrap();
+        if round % 3 == 0 {
+            transfer(&mut bench, bob(), &transfer_arg(bob(), CREDIT / 2)).unwrap();
+        }
+    }
+    let label = icrc::member(account(bob())).label();
+    let certified = bench.state.tokens.get(Table::Members, &label).and_then(MemberRecord::decode).unwrap();
+    let (mut newest_first, mut row, mut pages) = (Vec::new(), certified, 0);
+    while row.count > 0 {
+        let asked = OfMember { account: account(bob()), from_block: Some(row.last), count: None };
+        let answer = bench.query(alice(), utility_id(), "member_blocks", &asked).unwrap();
+        let page: Vec<MemberBlock> = decode(&answer);
+        assert_eq!(page[0].index, row.last);
+        row = MemberRecord::decode(&page.last().unwrap().before).unwrap();
+        newest_first.extend(page);
+        pages += 1;
+    }
+    assert_eq!((row, pages), (MemberRecord::default(), 2));
+    assert_eq!(newest_first.len() as u64, certified.count);
+    assert!(certified.count >= 200);
+    let mut row = MemberRecord::default();
+    for MemberBlock { index, before, block } in newest_first.iter().rev() {
+        assert_eq!(MemberRecord::decode(before), Some(row));
+        let block = Decode!(block, ICRC3Value).unwrap();
+        let fields = map(&block);
+        let tx = map(&fields["tx"]);
+        let fee = tx.get("fee").or(fields.get("fee")).map_or(0, nat);
+        let is_own = |role: &str| tx.get(role).map(party) == Some(account(bob()));
+        let taken = if is_own("from") { nat(&tx["amt"]) + fee } else { 0 };
+        let balance = row.balance + if is_own("to") { nat(&tx["amt"]) } else { 0 } - taken;
+        row = row.next(*index, &block.hash(), balance);
+    }
+    assert_eq!(row, certified);
+    let nobody = OfMember { account: account(Principal::management_canister()), from_block: None, count: None };
+    let answer = bench.query(alice(), utility_id(), "member_blocks", &nobody).unwrap();
+    assert!(decode::<Vec<MemberBlock>>(&answer).is_empty());
 }
