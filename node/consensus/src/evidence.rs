@@ -128,6 +128,18 @@ impl EvidenceBook {
         self.lock().values().cloned().collect()
     }
 
+    /// Adds a proof from before a restart, if it verifies; see [`Evidence::verify`]. Returns whether it was new.
+    pub fn remember(&self, proof: &Bytes, participants: &[[u8; 32]], network: &str, genesis: &Digest32) -> bool {
+        let Some(evidence) = Evidence::verify(proof, participants, network, genesis) else { return false };
+        let committee = Committee::new(participants).expect("it has verified a proof");
+        let place = committee.members().iter().position(|member| committee::node_id(member) == evidence.node);
+        let key = (place.expect("a member was proven guilty") as u32, evidence.offence);
+        let mut book = self.lock();
+        let is_new = !book.contains_key(&key);
+        book.entry(key).or_insert(evidence);
+        is_new
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(u32, Offence), Evidence>> {
         self.0.lock().expect("no holder panics")
     }

@@ -56,6 +56,9 @@ pub(crate) enum Failure {
     /// The replica has too much to do.
     #[error("the replica has too much to do")]
     Busy { retry_after_ms: u64 },
+    /// The replica's disk is full or fails.
+    #[error("the replica's disk takes no more")]
+    NoRoom { retry_after_ms: u64 },
     /// The replica cannot answer yet, or no longer.
     #[error("the replica is not ready")]
     NotReady { retry_after_ms: u64 },
@@ -172,6 +175,9 @@ impl Failure {
             Self::NotReady { .. } => {
                 (503, "MAINS-1203", "ask another replica; /health/ready tells when this one is back")
             }
+            Self::NoRoom { .. } => {
+                (503, "MAINS-1204", "ask another replica; the operator of this one has to make room on its disk")
+            }
             Self::NoSuchCanister { .. } => (404, "MAINS-1301", "/api/mains/v1/canisters lists them"),
             Self::NoStatement { .. } => (404, "MAINS-1305", "choose another period, or ask a node that keeps more"),
             Self::NoSuchPath => (404, "MAINS-1302", "the interface is at /api/v2, /api/v3, /api/v4 and /api/mains/v1"),
@@ -213,6 +219,7 @@ impl Failure {
             | Self::Busy { retry_after_ms }
             | Self::OutOfBodyMemory { retry_after_ms }
             | Self::OutOfReplyMemory { retry_after_ms }
+            | Self::NoRoom { retry_after_ms }
             | Self::NotReady { retry_after_ms } => Some(*retry_after_ms),
             _ => None,
         };
@@ -254,6 +261,7 @@ impl From<SubmitError> for Failure {
             SubmitError::Rejected(reject) => Self::Rejected(reject),
             SubmitError::Busy { retry_after_ms } => Self::Busy { retry_after_ms },
             SubmitError::NotReady { retry_after_ms } => Self::NotReady { retry_after_ms },
+            SubmitError::NoRoom { retry_after_ms } => Self::NoRoom { retry_after_ms },
             SubmitError::WrongEffectiveCanister => Self::WrongEffectiveCanister,
         }
     }

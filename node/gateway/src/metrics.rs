@@ -112,6 +112,7 @@ impl Metrics {
         connections: (usize, u64),
         out: &mut String,
     ) -> std::fmt::Result {
+        let sync = status.sync.as_ref();
         let connected = status.peers.iter().filter(|peer| peer.connected).count();
         for (name, help, value) in [
             ("mains_replica_finalized_height", "Newest finalized height.", status.finalized_height),
@@ -121,6 +122,15 @@ impl Metrics {
             ("mains_replica_canisters_count", "Canisters of the subnet.", status.canisters_count as u64),
             ("mains_replica_pool_calls_count", "Calls that wait to be proposed.", status.pool_count as u64),
             ("mains_network_peers_connected_count", "Members with a connection.", connected as u64),
+            (
+                "mains_sync_missing_count",
+                "Objects or blocks known to be missing.",
+                sync.map_or(0, |it| it.missing_count),
+            ),
+            ("mains_sync_bytes", "Bytes of the state that is fetched.", sync.map_or(0, |it| it.bytes)),
+            ("mains_sync_bytes_per_second", "Rate at which a state comes.", sync.map_or(0, |it| it.bytes_per_second)),
+            ("mains_store_waiting_writes_count", "Writes that wait for the disk.", status.disk.waiting_count as u64),
+            ("mains_store_reserve_bytes", "Room below which no calls are taken.", status.disk.reserve_bytes),
             ("mains_gateway_call_places_left_count", "Calls that may still begin to wait.", calls_left as u64),
             ("mains_gateway_connections_open_count", "Connections of clients.", connections.0 as u64),
         ] {
@@ -134,6 +144,12 @@ impl Metrics {
                 "# HELP {name} This clock ahead of the others'.\n# TYPE {name} gauge\n{name} {sign}{seconds}"
             )?;
         }
+        if let Some(free_bytes) = status.disk.free_bytes {
+            let name = "mains_store_free_bytes";
+            writeln!(out, "# HELP {name} Room for the node's files.\n# TYPE {name} gauge\n{name} {free_bytes}")?;
+        }
+        let (name, count) = ("mains_store_failures_total", status.disk.failures_count);
+        writeln!(out, "# HELP {name} Writes and syncs that failed.\n# TYPE {name} counter\n{name} {count}")?;
         let (name, count) = ("mains_gateway_connections_evicted_total", connections.1);
         writeln!(out, "# HELP {name} Idle connections closed for others.\n# TYPE {name} counter\n{name} {count}")?;
         let name = "mains_gateway_requests_total";

@@ -38,6 +38,8 @@ pub struct Config {
     /// Days for which the journal is kept (`data/history.sqlite`); readings, which bills need, are kept for ever. Default: 0,
     /// which keeps everything.
     pub journal_days: u32,
+    /// Megabytes of disk below which no new calls are taken, so that what is under way can end. Default: 512.
+    pub disk_reserve_mb: u64,
     /// Other replicas' APIs, for the status page to show them side by side. Default: none.
     pub siblings: Vec<Sibling>,
     /// Bounds and patience of the API (`node/gateway/src/config.rs`). Default: as there.
@@ -60,6 +62,7 @@ impl Default for Config {
             log: "info,commonware_consensus=warn,commonware_runtime=warn,libp2p=warn".into(),
             passphrase_file: None,
             journal_days: 0,
+            disk_reserve_mb: 512,
             siblings: Vec::new(),
             gateway: mains_gateway::Config::default(),
         }
@@ -85,6 +88,8 @@ pub struct NodeConfig {
     pub passphrase_file: Option<PathBuf>,
     /// Days for which the journal is kept; 0 keeps everything.
     pub journal_days: u32,
+    /// Bytes of disk below which no new calls are taken.
+    pub disk_reserve_bytes: u64,
     /// Bounds and patience of the API, and the other replicas' APIs.
     pub gateway: mains_gateway::Config,
 }
@@ -161,6 +166,7 @@ impl Config {
             log: self.log,
             passphrase_file: self.passphrase_file.map(|file| directory.join(file)),
             journal_days: self.journal_days,
+            disk_reserve_bytes: self.disk_reserve_mb.saturating_mul(1_000_000),
             gateway: mains_gateway::Config { siblings: self.siblings, ..self.gateway },
         })
     }

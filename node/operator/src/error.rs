@@ -76,6 +76,32 @@ pub enum OperatorError {
         /// What is wrong.
         reason: String,
     },
+    /// A backup is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    Backup {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// Data that a backup would replace.
+    #[error("{} holds data: they may be newer than the backup. Add --replace to move them aside", path.display())]
+    DataInTheWay {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A key that would stand in a backup for everybody to read.
+    #[error("{} is not sealed: make the keys with `mains node init --seal`, or keep a copy of them elsewhere and leave out --keys", path.display())]
+    KeyNotSealed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A key that is neither here nor in the backup.
+    #[error("{} is not there, and not in the backup: put it back from where you keep it", path.display())]
+    KeyMissing {
+        /// The file.
+        path: PathBuf,
+    },
     /// The genesis file is wrong.
     #[error("{}: {reason}. Ask the network's founders for the right file", path.display())]
     Genesis {

@@ -42,9 +42,17 @@ pub(crate) fn write(path: &Path, secret: &[u8], passphrase: Option<&Passphrase>)
         Some(passphrase) => seal(role(path), secret, passphrase),
         None => Zeroizing::new(format!("{}\n", &*Zeroizing::new(hex::encode(secret)))),
     };
+    write_as_it_is(path, text.as_bytes())
+}
+
+/// Writes a key file that was read elsewhere, as it was there.
+///
+/// # Errors
+/// The file is there already or cannot be written.
+pub(crate) fn write_as_it_is(path: &Path, text: &[u8]) -> Result<(), OperatorError> {
     let write = || -> std::io::Result<()> {
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(text)?;
         file.sync_all()
     };
     write().map_err(|source| OperatorError::file("write", path, source))

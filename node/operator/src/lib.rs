@@ -2,7 +2,10 @@
 //!
 //! Nothing here decides replicated results. Spec: `specs/architecture.md`.
 
+pub mod backup;
 pub mod config;
+#[cfg(not(test))]
+mod disk;
 pub mod doctor;
 pub mod error;
 pub mod estimate;
@@ -18,6 +21,7 @@ mod keys;
 pub mod node;
 pub mod telemetry;
 
+pub use backup::{BackupReport, RestoreOptions, backup, restore, verify_backup};
 pub use config::{Config, NodeConfig};
 pub use error::OperatorError;
 pub use files::{NodeDir, RunFile};

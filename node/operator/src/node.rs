@@ -2,11 +2,13 @@
 
 use crate::{
     config::{Config, NodeConfig},
+    disk::{self, ChainFiles},
     error::OperatorError,
     files::{Keys, NodeDir, RunFile},
     history::HistoryWriter,
     journal, telemetry,
 };
+use bytes::Bytes;
 use commonware_p2p::Manager as _;
 use commonware_runtime::{Metrics as _, Runner as _, Supervisor as _, tokio as runtime};
 use commonware_utils::{TryCollect as _, ordered::Set};
@@ -16,9 +18,13 @@ use mains_engine::WasmtimeEngine;
 use mains_network::{ByteQuota, Network, NetworkError};
 use mains_replica::{CHECKPOINT_INTERVAL, Continuity, PeerStatus, ReplicaHandle, Surroundings, Waiting};
 use mains_state::{Genesis, SwitchRules, VersionMark as _};
-use mains_store::{DataDir, FileCheckpoints, History};
+use mains_store::{DataDir, FileCheckpoints, History, read_evidence, write_evidence};
 use mains_types::Versions;
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
@@ -27,6 +33,8 @@ const RUNTIME_THREADS: usize = 2;
 
 /// Readings of a canister that a bill may need: eleven years of days.
 const READINGS_MAX: usize = 4_096;
+/// How often is looked for new proofs against members.
+const EVIDENCE: Duration = Duration::from_secs(1);
 
 /// Exit code after a second signal.
 const EXIT_TWICE: i32 = 130;
@@ -169,7 +177,7 @@ async fn start_replica(
             genesis: node.genesis.clone(),
             genesis_digest: node.genesis_digest,
             key: node.key.clone(),
-            chain_share: node.chain_share.to_vec(),
+            chain_share: node.chain_share.clone(),
             engine: Arc::new(engine),
             checkpoints: Arc::new(FileCheckpoints::open(node.data.checkpoints())?),
             checkpoint_interval: CHECKPOINT_INTERVAL,
@@ -181,6 +189,7 @@ async fn start_replica(
             waiting: Waiting::Async,
             query_threads: node.config.query_threads,
             partition: "mains".into(),
+            backing: Some(Arc::new(ChainFiles::new(node.data.chain(), node.data.votes_marker()))),
             pool_calls: mains_replica::POOL_CALLS_MAX,
         },
         mains_replica::Network { channels, blocker: oracle.clone(), provider: oracle },
@@ -201,6 +210,9 @@ async fn start_replica(
         }),
     });
     let mut watchers = JoinSet::new();
+    recall(&running.handle, node)?;
+    watchers.spawn(evidence(node.data.evidence(), running.handle.clone()));
+    watchers.spawn(disk::watch(node.data.data(), node.config.disk_reserve_bytes, running.handle.clone()));
     for task in running.tasks {
         let handle = running.handle.clone();
         watchers.spawn(async move {
@@ -212,6 +224,29 @@ async fn start_replica(
         });
     }
     Ok((running.handle, watchers))
+}
+
+/// Gives the replica the proofs that it held before its last end.
+fn recall(replica: &ReplicaHandle, node: &Prepared) -> Result<(), OperatorError> {
+    let proofs: Vec<Bytes> = read_evidence(&node.data.evidence())?.into_iter().map(Bytes::from).collect();
+    replica.remember(&proofs, &node.genesis, &node.genesis_digest);
+    Ok(())
+}
+
+/// Keeps every proof that the replica holds.
+async fn evidence(path: PathBuf, replica: ReplicaHandle) {
+    let mut kept = replica.proofs().len();
+    let mut ticks = tokio::time::interval(EVIDENCE);
+    loop {
+        ticks.tick().await;
+        let proofs = replica.proofs();
+        if proofs.len() != kept {
+            match write_evidence(&path, &proofs) {
+                Ok(()) => kept = proofs.len(),
+                Err(error) => tracing::error!(%error, "cannot keep the proof that a member voted twice; tries again"),
+            }
+        }
+    }
 }
 
 /// Whether the node's data hold all votes that its key has signed.

@@ -2,6 +2,7 @@
 
 use crate::{
     clocks::{Clocks, SKEW_MS_MAX},
+    disk::{Disk, DiskStatus, Room},
     pool::{Pool, PoolFull},
     threads::{Busy, Threads},
     view::{View, Views},
@@ -10,8 +11,10 @@ use mains_consensus::{Attendance, Block, Certificate, EvidenceBook, Seen};
 use mains_crypto::{NodeKey, RootOfTrust, VerifiedCall, VerifiedQuery, VerifiedReadState};
 use mains_execution::engine::Engine;
 use mains_ledger::CanisterAccount;
-use mains_state::{IngressStatus, State, VersionMark};
-use mains_types::{CanisterId, Height, NodeId, Principal, Reject, RequestId, SubnetId, UnixNanos, Versions, limits};
+use mains_state::{Genesis, IngressStatus, State, VersionMark};
+use mains_types::{
+    CanisterId, Digest32, Height, NodeId, Principal, Reject, RequestId, SubnetId, UnixNanos, Versions, limits,
+};
 use serde::Serialize;
 use std::{
     collections::HashSet,
@@ -107,14 +110,37 @@ pub struct Status {
     pub pool_count: usize,
     /// How far this clock is ahead of the other members' (negative: behind), milliseconds; `None` until it is known.
     pub clock_skew_ms: Option<i64>,
+    /// The disk.
+    pub disk: DiskStatus,
+    /// How far it is, if it catches up.
+    pub sync: Option<SyncStatus>,
     /// The other members.
     pub peers: Vec<PeerStatus>,
-    /// Members that voted twice, as far as this replica saw since it started.
+    /// Members that voted twice, as far as this replica saw.
     pub evidence: Vec<EvidenceStatus>,
     /// Whether clients are served.
     pub healthy: bool,
     /// Why not, in a sentence.
     pub reason: Option<String>,
+}
+
+/// How far a replica is that catches up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SyncStatus {
+    /// What it gets: `state`, `way_on` (the blocks that follow on a state), or `blocks`.
+    pub phase: &'static str,
+    /// The height that it makes for.
+    pub height: u64,
+    /// Bytes of the state that came.
+    pub bytes: u64,
+    /// Objects of the state, or blocks, that are known to be missing.
+    pub missing_count: u64,
+    /// Bytes of the state that came in a second; 0 for blocks.
+    pub bytes_per_second: u64,
+    /// Time left, as far as it can be known.
+    pub seconds_left: Option<u64>,
+    /// The same in a sentence, with what it waits for.
+    pub text: String,
 }
 
 /// Why a call or query was not taken.
@@ -132,6 +158,12 @@ pub enum SubmitError {
     /// Nothing is certified yet, or not for long.
     #[error("the replica is catching up: try again in {retry_after_ms} ms")]
     NotReady {
+        /// When to come back.
+        retry_after_ms: u64,
+    },
+    /// The disk is full or fails: queries are answered, calls are not taken.
+    #[error("the replica's disk takes no more: try another replica, or this one in {retry_after_ms} ms")]
+    NoRoom {
         /// When to come back.
         retry_after_ms: u64,
     },
@@ -219,14 +251,15 @@ pub(crate) struct Inner {
     pub(crate) version_mark: Arc<dyn VersionMark>,
     /// Why this replica goes no further, in a sentence.
     pub(crate) halted: OnceLock<String>,
-    /// How far fetching a state is, in a sentence.
-    pub(crate) catching_up: Mutex<Option<String>>,
+    /// How far catching up is.
+    pub(crate) catching_up: Mutex<Option<SyncStatus>>,
     /// How far compiling what its state holds is, in a sentence.
     pub(crate) compiling: Mutex<Option<String>>,
     pub(crate) push: Push,
     pub(crate) now: Now,
     pub(crate) surroundings: OnceLock<Surroundings>,
     pub(crate) clocks: Clocks,
+    pub(crate) disk: Arc<Disk>,
     pub(crate) evidence: OnceLock<EvidenceBook>,
     pub(crate) attendance: OnceLock<Attendance>,
     /// Members that signed states lately, see [`crate::shares`].
@@ -310,6 +343,8 @@ pub struct ReplicaHandle(pub(crate) Arc<Inner>);
 
 /// When to come back if a queue is full: about two blocks.
 const RETRY_AFTER_MS: u64 = 250;
+/// When to come back if the disk takes no more: somebody has to make room.
+const NO_ROOM_RETRY_MS: u64 = 5_000;
 
 impl ReplicaHandle {
     /// Who this replica is.
@@ -342,12 +377,17 @@ impl ReplicaHandle {
         let _ = self.0.surroundings.set(surroundings);
     }
 
+    /// Tells how much room is left for the replica's files.
+    pub fn has_room(&self, room: Room) {
+        self.0.disk.has(room);
+    }
+
     /// How this replica is doing.
     pub fn status(&self) -> Status {
         let view = self.view();
         let finalized_height = self.0.finalized.load(Ordering::Relaxed);
         let certified_height = view.as_ref().map_or(0, |view| view.height().get());
-        let reason = self.unhealthy(view.as_deref());
+        let reason = self.0.disk.refusal().or_else(|| self.unhealthy(view.as_deref()));
         Status {
             node_id: self.0.identity.node_id.to_text(),
             network: self.0.identity.network.clone(),
@@ -368,6 +408,8 @@ impl ReplicaHandle {
             canisters_count: view.as_ref().map_or(0, |view| view.state.canisters_count()),
             pool_count: self.0.pool.len(),
             clock_skew_ms: self.0.clocks.skew_ms(),
+            disk: self.0.disk.status(),
+            sync: self.0.catching_up.lock().expect("no holder panics").clone(),
             peers: self.0.surroundings.get().map(|around| (around.peers)()).unwrap_or_default(),
             evidence: self.evidence(),
             healthy: reason.is_none(),
@@ -378,6 +420,22 @@ impl ReplicaHandle {
     /// Why this replica goes no further, if so: its binary does not have the rules of the next height.
     pub fn halted(&self) -> Option<String> {
         self.0.halted.get().cloned()
+    }
+
+    /// Every proof that is held, as [`mains_consensus::Evidence::verify`] takes them.
+    pub fn proofs(&self) -> Vec<bytes::Bytes> {
+        let all = self.0.evidence.get().map(EvidenceBook::all).unwrap_or_default();
+        all.into_iter().map(|evidence| evidence.proof).collect()
+    }
+
+    /// Takes proofs from before a restart; only those that verify count.
+    pub fn remember(&self, proofs: &[bytes::Bytes], genesis: &Genesis, genesis_digest: &Digest32) {
+        let participants: Vec<[u8; 32]> = genesis.nodes.iter().map(|node| node.public_key).collect();
+        if let Some(book) = self.0.evidence.get() {
+            for proof in proofs {
+                book.remember(proof, &participants, &genesis.network, genesis_digest);
+            }
+        }
     }
 
     fn evidence(&self) -> Vec<EvidenceStatus> {
@@ -405,10 +463,13 @@ impl ReplicaHandle {
     /// Takes a call into the pool and shows it to the other members.
     ///
     /// # Errors
-    /// [`SubmitError::Rejected`] by this replica's own view (unknown canister, not accepted, …), busy, or not ready.
+    /// [`SubmitError::Rejected`] by this replica's own view (unknown canister, not accepted, …), busy, not ready, or no room.
     /// Nothing was kept in any of these cases. A call that is already known is taken again without effect.
     pub async fn submit(&self, call: VerifiedCall, effective: CanisterId) -> Result<RequestId, SubmitError> {
         let view = self.ready()?;
+        if self.0.disk.refusal().is_some() {
+            return Err(SubmitError::NoRoom { retry_after_ms: NO_ROOM_RETRY_MS });
+        }
         let target = || mains_execution::management::ingress_target(call.method_name(), call.argument());
         check_effective(call.canister_id(), target, effective)?;
         let id = call.request_id();
@@ -507,10 +568,11 @@ impl ReplicaHandle {
         if let Some(why) = self.halted() {
             return Some(why);
         }
-        for progress in [&self.0.compiling, &self.0.catching_up] {
-            if let Some(progress) = progress.lock().expect("no holder panics").clone() {
-                return Some(progress);
-            }
+        if let Some(progress) = self.0.compiling.lock().expect("no holder panics").clone() {
+            return Some(progress);
+        }
+        if let Some(progress) = self.0.catching_up.lock().expect("no holder panics").clone() {
+            return Some(progress.text);
         }
         if self.0.is_disoriented.load(Ordering::Relaxed) {
             return Some(

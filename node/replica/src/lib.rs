@@ -5,9 +5,11 @@
 
 mod certifier;
 mod clocks;
+pub mod disk;
 pub mod executor;
 mod finances;
 pub mod handle;
+pub mod patient;
 pub mod pool;
 mod proposer;
 mod saver;
@@ -18,13 +20,15 @@ pub mod sync;
 pub mod threads;
 pub mod view;
 
+pub use disk::{DiskStatus, Room};
 pub use executor::{BlockSummary, NoObserver, Observer};
 pub use finances::{Finances, health};
 pub use handle::{
     Effective, EvidenceStatus, Identity, PeerStatus, QueryReply, ReadStateError, ReplicaHandle, Status, SubmitError,
-    Surroundings, SwitchStatus,
+    Surroundings, SwitchStatus, SyncStatus,
 };
 pub use mains_state::checkpoint::CHECKPOINT_INTERVAL;
+pub use patient::Backing;
 pub use pool::{CALLS_MAX as POOL_CALLS_MAX, Pool};
 pub use start::{Config, Network, Running, StartError, resume, start};
 pub use sync::Continuity;

@@ -3,7 +3,10 @@
 //! A state is a value, so the one that is saved stays as it is while later blocks execute. One checkpoint is written at a time;
 //! one that falls due meanwhile is left out, and a restart replays more blocks.
 
-use crate::threads::{Threads, Waiting};
+use crate::{
+    disk::Disk,
+    threads::{Threads, Waiting},
+};
 use bytes::BytesMut;
 use mains_consensus::Certificate;
 use mains_state::{
@@ -27,12 +30,19 @@ pub(crate) struct Saver {
     is_writing: Arc<AtomicBool>,
     memo: Arc<Mutex<Memo>>,
     prune: Prune,
+    disk: Arc<Disk>,
 }
 
 impl Saver {
-    pub(crate) fn new(checkpoints: Arc<dyn CheckpointStore>, interval: u64, waiting: Waiting, prune: Prune) -> Self {
+    pub(crate) fn new(
+        checkpoints: Arc<dyn CheckpointStore>,
+        interval: u64,
+        waiting: Waiting,
+        prune: Prune,
+        disk: Arc<Disk>,
+    ) -> Self {
         let thread = Threads::start("checkpoint", 1, waiting);
-        Self { thread, checkpoints, interval, is_writing: Arc::default(), memo: Arc::default(), prune }
+        Self { thread, checkpoints, interval, is_writing: Arc::default(), memo: Arc::default(), prune, disk }
     }
 
     /// Keeps the certificate of a checkpoint's state beside it: others take a state with its certificate only.
@@ -64,23 +74,27 @@ impl Saver {
             return;
         }
         let (checkpoints, is_writing, memo) = (self.checkpoints.clone(), self.is_writing.clone(), self.memo.clone());
-        let prune = self.prune.clone();
+        let (prune, disk) = (self.prune.clone(), self.disk.clone());
         let state = state.clone();
         let write = move || {
-            write(&*checkpoints, &state, &mut memo.lock().expect("no holder panics"), &*prune);
+            write(&*checkpoints, &state, &mut memo.lock().expect("no holder panics"), &*prune, &disk);
             is_writing.store(false, Ordering::Release);
         };
         self.thread.begin(write).expect("one job at a time");
     }
 }
 
-fn write(checkpoints: &dyn CheckpointStore, state: &State, memo: &mut Memo, prune: &dyn Fn(Height)) {
+fn write(checkpoints: &dyn CheckpointStore, state: &State, memo: &mut Memo, prune: &dyn Fn(Height), disk: &Disk) {
     let height = state.height;
     match checkpoint::save(checkpoints, state, memo) {
         Ok(saved) => tracing::info!(%height, objects = saved.objects, bytes = saved.bytes, "checkpoint saved"),
         // The chain is durable without it: a restart replays more.
-        Err(error) => return tracing::error!(%error, %height, "cannot save a checkpoint; a restart will take longer"),
+        Err(error) => {
+            disk.checkpoint(Some(error.to_string()));
+            return tracing::error!(%error, %height, "cannot save a checkpoint; a restart will take longer");
+        }
     }
+    disk.checkpoint(None);
     // Only behind two checkpoints: should the newest be damaged, the other one and the blocks after it serve.
     if let Some(oldest) = checkpoints.manifests().ok().and_then(|kept| kept.get(CHECKPOINTS_KEPT - 1).copied()) {
         prune(oldest.height);

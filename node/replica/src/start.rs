@@ -3,8 +3,10 @@
 use crate::{
     certifier::Certifier,
     clocks::Clocks,
+    disk::Disk,
     executor::{Chain, Executor, Observer},
     handle::{Identity, Inner, ReplicaHandle},
+    patient::{Backing, Patient},
     pool::Pool,
     proposer::Proposer,
     saver::Saver,
@@ -15,7 +17,7 @@ use crate::{
 };
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
-use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage};
+use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage, Supervisor as _};
 use mains_consensus::{Block, ChainKey, Floor, Gate, Mailbox};
 use mains_crypto::{NodeKey, RootOfTrust};
 use mains_execution::engine::Engine;
@@ -30,6 +32,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 use tokio::sync::{Notify, mpsc};
+use zeroize::Zeroizing;
 
 /// Finalized blocks that wait to be executed: consensus stops delivering beyond it.
 const DELIVERIES_MAX: usize = 16;
@@ -44,8 +47,8 @@ pub struct Config {
     pub genesis_digest: Digest32,
     /// The node's identity.
     pub key: NodeKey,
-    /// The node's share of the chain key, as its key file holds it.
-    pub chain_share: Vec<u8>,
+    /// The node's share of the chain key, as its key file holds it; wiped from memory once it was read.
+    pub chain_share: Zeroizing<Vec<u8>>,
     /// Runs canister code.
     pub engine: Arc<dyn Engine>,
     /// Keeps states across restarts.
@@ -68,6 +71,8 @@ pub struct Config {
     pub query_threads: usize,
     /// Prefix of everything that consensus stores.
     pub partition: String,
+    /// What the process can do about files that the runtime cannot, if anything.
+    pub backing: Option<Arc<dyn Backing>>,
     /// Calls that may wait in the pool: [`crate::POOL_CALLS_MAX`]; a simulation takes fewer, so that it reaches them.
     pub pool_calls: usize,
 }
@@ -161,6 +166,8 @@ where
     B: Blocker<PublicKey = PublicKey>,
     P: Provider<PublicKey = PublicKey>,
 {
+    let disk = Arc::new(Disk::default());
+    let context = Patient::new(context, disk.clone(), config.backing);
     let genesis = &config.genesis;
     let chain_key = ChainKey::decode(
         genesis.nodes.iter().map(|node| node.public_key).collect(),
@@ -224,6 +231,7 @@ where
         }),
         surroundings: OnceLock::new(),
         clocks: Clocks::default(),
+        disk: disk.clone(),
         evidence: OnceLock::new(),
         attendance: OnceLock::new(),
         signed: Mutex::default(),
@@ -263,7 +271,7 @@ where
     let _ = inner.attendance.set(consensus.attendance);
     let chain = consensus.mailbox.clone();
     let prune = Arc::new(move |height| chain.prune(height));
-    let saver = Saver::new(config.checkpoints.clone(), config.checkpoint_interval, config.waiting, prune);
+    let saver = Saver::new(config.checkpoints.clone(), config.checkpoint_interval, config.waiting, prune, disk);
     let saver = Arc::new(saver);
     let (installs, to_install) = mpsc::channel(1);
     let processed = consensus.mailbox.processed_height().await.unwrap_or(Height::ZERO);

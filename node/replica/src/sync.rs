@@ -6,6 +6,7 @@
 
 mod fetch;
 mod message;
+mod progress;
 
 use crate::{handle::Inner, threads::Threads};
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use mains_consensus::{Block, Certificate, ChainKey, Floor, Floors, Gate, Mailbox
 use mains_state::{CheckpointStore, EncodingError, Manifest, State};
 use mains_types::{Digest32, Height, UnixNanos};
 use message::{ANSWER_BYTES, BRIDGE_BYTES_MAX, BRIDGE_MAX, Bridge, Message, Offer};
+use progress::Progress;
 use rand_core::CryptoRng;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -81,6 +83,7 @@ pub(crate) struct Synchronizer<E, S> {
     ask_at: SystemTime,
     /// Above which view votes of a forgetful member go out.
     silent_until: Option<u64>,
+    progress: Progress,
 }
 
 enum Phase {
@@ -116,6 +119,7 @@ where
             phase,
             ask_at,
             silent_until: None,
+            progress: Progress::default(),
         }
     }
 
@@ -535,28 +539,25 @@ where
         }
     }
 
-    /// Says how far fetching is.
-    fn report(&self, now: UnixNanos) {
-        let text = match &self.phase {
-            Phase::Watching => None,
-            Phase::Bridging(state) => Some(format!("waits for the blocks after height {}", state.height)),
+    /// Says how far catching up is, and now and then in the log too.
+    fn report(&mut self, now: UnixNanos) {
+        let status = match &self.phase {
+            Phase::Watching => self.progress.blocks(self.executed(), self.target(), now),
+            Phase::Bridging(state) => Some(progress::way_on(state.height)),
             Phase::Fetching(fetching) => {
                 let Fetching { fetch, peers, began, .. } = &**fetching;
-                let millis = (now.nanos_since(*began) / 1_000_000).max(1);
-                let each = fetch.bytes / fetch.objects.max(1);
-                let rate = fetch.bytes * 1_000 / millis;
-                let left = fetch.missing() as u64;
-                let seconds =
-                    (left * each).checked_div(rate).map_or("unknown".into(), |seconds| format!("{seconds} s"));
-                Some(format!(
-                    "fetches the state of height {} from {} members: {} kB here, {left} objects known to be missing, {} kB/s, {seconds} left",
-                    fetch.manifest.height,
-                    peers.len(),
-                    fetch.bytes / 1_000,
-                    rate / 1_000,
-                ))
+                Some(progress::state(fetch, peers.len(), now.nanos_since(*began)))
             }
         };
-        *self.parts.inner.catching_up.lock().expect("no holder panics") = text;
+        self.progress.log(status.as_ref(), now);
+        *self.parts.inner.catching_up.lock().expect("no holder panics") = status;
+    }
+
+    /// The newest height that an honest member says to have executed.
+    fn target(&self) -> Height {
+        let mut executed: Vec<Height> = self.offers.values().map(|offer| offer.executed).collect();
+        executed.sort_unstable_by(|a, b| b.cmp(a));
+        let faults = (self.parts.inner.identity.members.len() - 1) / 3;
+        executed.get(faults).copied().unwrap_or_default()
     }
 }

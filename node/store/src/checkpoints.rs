@@ -7,8 +7,9 @@
 mod manifests;
 mod pack;
 mod packs;
+mod reader;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::{
     error::StoreError,
@@ -18,6 +19,7 @@ use mains_state::{CheckpointStore, Manifest, ObjectSource, StorageFailure, check
 use mains_types::{Digest32, Height};
 use manifests::Manifests;
 use packs::{PACK_BYTES, Packs};
+pub use reader::CheckpointReader;
 use std::{
     collections::BTreeSet,
     fs, io,

@@ -78,6 +78,16 @@ impl DataDir {
         Ok(marker.0.exists())
     }
 
+    /// The key was used with other data: from the next start on the node observes before it votes.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn forget_votes(&self) -> Result<(), StoreError> {
+        write_atomically(&self.keys().join(USED), &[b"\n"])?;
+        self.votes_marker().remove()?;
+        crate::files::sync_directory(&self.data())
+    }
+
     /// What says that `data/` holds all votes. Whoever puts a copy of `data/` in its place removes it.
     pub fn votes_marker(&self) -> VotesMarker {
         VotesMarker(self.data().join(VOTES))
@@ -108,6 +118,10 @@ impl DataDir {
     pub fn modules(&self) -> PathBuf {
         self.data().join("modules")
     }
+    /// Proofs against other members.
+    pub fn evidence(&self) -> PathBuf {
+        self.data().join("evidence")
+    }
     /// The history database.
     pub fn history(&self) -> PathBuf {
         self.data().join("history.sqlite")
@@ -125,6 +139,16 @@ impl VotesMarker {
     /// [`StoreError::File`].
     pub fn set(&self) -> Result<(), StoreError> {
         write_atomically(&self.0, &[b"\n"])
+    }
+
+    /// Whether it does.
+    pub fn is_set(&self) -> bool {
+        self.0.exists()
+    }
+
+    /// Where the marker stands.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// It may not: the node observes until it cannot contradict itself.

@@ -1,6 +1,9 @@
 //! What can go wrong with a replica's files: one line each, what is wrong and then what to do.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 /// Why files cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +81,30 @@ pub enum StoreError {
         /// This node's public key, hex.
         expected: String,
     },
+    /// There is nothing to back up yet.
+    #[error("{} holds no checkpoint with a certificate yet: a node writes one every 1,000 heights; try again later", path.display())]
+    NoCheckpoint {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A checkpoint cannot be read whole.
+    #[error(
+        "the checkpoint of height {height} cannot be read ({what}): back up another node, or wait for the next checkpoint"
+    )]
+    DamagedCheckpoint {
+        /// Which.
+        height: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A backup is not what was written.
+    #[error("{}: {what}: use another backup", path.display())]
+    DamagedBackup {
+        /// The file.
+        path: PathBuf,
+        /// Which part of it.
+        what: String,
+    },
     /// The database refuses.
     #[error("history {}: {source}", path.display())]
     History {
@@ -100,6 +127,18 @@ impl StoreError {
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { action, path, source }
+    }
+
+    /// Whether the same may succeed later: the disk was full or failed.
+    pub fn may_pass(&self) -> bool {
+        use rusqlite::ErrorCode::{DiskFull, SystemIoFailure};
+        match self {
+            Self::History { source, .. } => matches!(source.sqlite_error_code(), Some(DiskFull | SystemIoFailure)),
+            Self::File { source, .. } => {
+                matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
     }
 
     pub(crate) fn history(path: &Path) -> impl FnOnce(rusqlite::Error) -> Self {

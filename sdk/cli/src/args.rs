@@ -384,6 +384,24 @@ pub(crate) enum NodeCommand {
     /// Look after the node's journal: everything that moved in the ledger.
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Back up a node's newest certified state, and with --keys its sealed keys, while it runs or not.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Backup {
+        /// Check a backup instead.
+        #[command(subcommand)]
+        check: Option<BackupCommand>,
+        /// The node's directory.
+        #[arg(long, required = true)]
+        dir: Option<PathBuf>,
+        /// The file, or a directory for it.
+        #[arg(long, required = true, value_name = "FILE|DIR")]
+        to: Option<PathBuf>,
+        /// Keep the keys in it too; they must be sealed with a passphrase.
+        #[arg(long)]
+        keys: bool,
+    },
+    /// Put a backup back as the data of a node that does not run. It votes again when it cannot contradict what it signed.
+    Restore(NodeRestore),
     /// Look for what goes wrong in practice; says how to fix it. Fails if the node cannot do its work.
     Doctor {
         /// The node's directory.
@@ -425,6 +443,35 @@ pub(crate) enum JournalCommand {
         #[arg(long)]
         dir: PathBuf,
     },
+}
+
+/// `mains node backup …`.
+#[derive(Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Check a backup without network and without a node: every byte, the state, and the network's signature.
+    Verify {
+        /// The backup.
+        file: PathBuf,
+        /// The root key to trust, DER in hex. Default: the one in the file, which then proves only that the file is whole.
+        #[arg(long, value_name = "HEX")]
+        root_key: Option<String>,
+    },
+}
+
+/// `mains node restore`.
+#[derive(Args)]
+pub(crate) struct NodeRestore {
+    /// The backup.
+    pub(crate) file: PathBuf,
+    /// The node's directory, with its keys.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// The root key to trust, DER in hex. Default: that of the node's genesis file, or else the one in the backup.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) root_key: Option<String>,
+    /// Move data that are there aside.
+    #[arg(long)]
+    pub(crate) replace: bool,
 }
 
 /// `mains node init`.

@@ -40,6 +40,9 @@ pub struct NodeReport {
     /// How far this node's clock is ahead of the others' (negative: behind), milliseconds; `None` until it knows.
     #[serde(default)]
     pub clock_skew_ms: Option<i64>,
+    /// Its disk.
+    #[serde(default)]
+    pub disk: DiskReport,
     /// The other members.
     pub peers: Vec<PeerReport>,
     /// Whether it serves clients.
@@ -69,6 +72,22 @@ impl NodeReport {
         };
         format!("version {}{ahead}; this node's software knows up to {}", self.protocol_version, self.protocol_newest)
     }
+}
+
+/// A node's disk.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DiskReport {
+    /// Bytes that are free, if it knows.
+    pub free_bytes: Option<u64>,
+    /// Bytes below which it takes no calls.
+    pub reserve_bytes: u64,
+    /// Writes that wait until the disk takes them.
+    pub waiting_count: usize,
+    /// Writes and syncs that failed since it started.
+    pub failures_count: u64,
+    /// What is wrong, and what to do.
+    pub reason: Option<String>,
 }
 
 /// A peer as a node sees it.

@@ -17,6 +17,7 @@ struct Kept {
     manifests: BTreeMap<Height, (Manifest, Option<Vec<u8>>)>,
     /// Bytes that were alive when that was last found out.
     live_bytes: usize,
+    is_full: bool,
 }
 
 impl Kept {
@@ -36,6 +37,11 @@ impl MemoryCheckpoints {
             let at = at as usize % bytes.len();
             bytes[at] ^= 1;
         }
+    }
+
+    /// Takes nothing more, or does again.
+    pub fn fill(&self, is_full: bool) {
+        self.kept().is_full = is_full;
     }
 
     /// Forgets everything.
@@ -66,6 +72,9 @@ impl CheckpointStore for MemoryCheckpoints {
     }
     fn restored(&self, _: u64) {}
     fn put(&self, digest: &Digest32, bytes: &[u8]) -> Result<(), StorageFailure> {
+        if self.kept().is_full {
+            return Err(StorageFailure::Full("drawn".into()));
+        }
         self.kept().objects.insert(*digest, bytes.to_vec());
         Ok(())
     }

@@ -154,7 +154,9 @@ impl Client {
                 self.log.mark(Mark::PoolFull);
                 return Ok(None);
             }
-            Err(SubmitError::Rejected(_) | SubmitError::NotReady { .. }) => return Ok(None),
+            Err(SubmitError::Rejected(_) | SubmitError::NotReady { .. } | SubmitError::NoRoom { .. }) => {
+                return Ok(None);
+            }
             Err(error @ SubmitError::WrongEffectiveCanister) => return Err(error.to_string()),
         }
         let view = tokio::select! {

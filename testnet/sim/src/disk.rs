@@ -2,12 +2,14 @@
 //!
 //! Keeps to the contract of the runtime's `Blob`: after a crash any subset of the bytes of an unsynced write may be
 //! there, bytes outside of it are untouched. A disk can be told to die at its n-th operation, so that a crash comes
-//! between any two steps of whoever uses it. Spec: `specs/simulation.md`.
+//! between any two steps of whoever uses it. A full one refuses writes, and one that fails drops what a sync should have made
+//! durable while it can still be read, as kernels do. Spec: `specs/simulation.md`.
 
 use commonware_runtime::{BlobVersion, Error, Handle, IoBufMut, IoBufs, IoBufsMut, ReadOptions, Storage, WriteOptions};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{
     collections::BTreeMap,
+    io,
     ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -48,6 +50,8 @@ struct Contents {
     dies_at: Option<u64>,
     dead: bool,
     lying_partition: Option<&'static str>,
+    is_full: bool,
+    failing_syncs: u32,
     torn: u64,
 }
 
@@ -76,6 +80,16 @@ impl Disk {
     /// Syncs of partitions with this in their name do nothing: the disk (or who uses it) lies about them.
     pub fn lie_about(&self, part: &'static str) {
         self.lock().lying_partition = Some(part);
+    }
+
+    /// Takes nothing more, or does again.
+    pub fn fill(&self, is_full: bool) {
+        self.lock().is_full = is_full;
+    }
+
+    /// The next `count` syncs fail: what they should have made durable never will be, though it can be read.
+    pub fn fail_syncs(&self, count: u32) {
+        self.lock().failing_syncs = count;
     }
 
     /// Waits until the disk died at an operation.
@@ -136,6 +150,11 @@ impl Disk {
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().expect("no holder panics")
+    }
+
+    /// Refuses what takes room while there is none.
+    fn need_room(&self) -> Result<(), Error> {
+        if self.lock().is_full { Err(io::Error::from(io::ErrorKind::StorageFull).into()) } else { Ok(()) }
     }
 
     /// Counts an operation; never returns once the disk is dead.
@@ -210,6 +229,9 @@ impl Storage for Disk {
     ) -> Result<(Blob, u64, BlobVersion), Error> {
         self.operate().await;
         let key = (partition.to_owned(), name.to_vec());
+        if !self.lock().files.contains_key(&key) {
+            self.need_room()?;
+        }
         let mut contents = self.lock();
         contents.partitions.insert(partition.to_owned());
         let fresh = || Arc::new(Mutex::new(File { version: *versions.end(), ..File::default() }));
@@ -261,13 +283,31 @@ impl Storage for Disk {
 }
 
 impl Blob {
-    fn sync_now(&self) {
+    fn sync_now(&self) -> Result<(), Error> {
         let lies = self.disk.lock().lying_partition.is_some_and(|part| self.partition.contains(part));
-        if !lies {
-            let mut file = lock(&self.file);
-            file.durable = file.current.clone();
-            file.pending.clear();
+        if lies {
+            return Ok(());
         }
+        let fails = self.sync_fails();
+        let mut file = lock(&self.file);
+        let pending = std::mem::take(&mut file.pending);
+        if fails {
+            return Err(Error::BlobSyncFailed(self.partition.clone(), String::new(), io::Error::other("drawn").into()));
+        }
+        for change in pending {
+            match change {
+                Change::Write { offset, bytes } => write(&mut file.durable, offset, &bytes),
+                Change::Resize(length) => file.durable.resize(length, 0),
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_fails(&self) -> bool {
+        let mut contents = self.disk.lock();
+        let fails = contents.failing_syncs > 0;
+        contents.failing_syncs = contents.failing_syncs.saturating_sub(1);
+        fails
     }
 }
 
@@ -296,10 +336,21 @@ impl commonware_runtime::Blob for Blob {
         let offset = usize::try_from(offset).map_err(|_| Error::OffsetOverflow)?;
         let bytes = bytes.as_ref().to_vec();
         let synced = options.contains(WriteOptions::SYNC);
+        let room = self.disk.need_room();
         let mut file = lock(&self.file);
+        if room.is_err() {
+            // What still fits is written.
+            let bytes = bytes[..bytes.len() / 2].to_vec();
+            write(&mut file.current, offset, &bytes);
+            file.pending.push(Change::Write { offset, bytes });
+            return room;
+        }
         write(&mut file.current, offset, &bytes);
         let lies = self.disk.lock().lying_partition.is_some_and(|part| self.partition.contains(part));
         if synced && !lies {
+            if self.sync_fails() {
+                return Err(io::Error::other("drawn").into());
+            }
             write(&mut file.durable, offset, &bytes);
         } else {
             file.pending.push(Change::Write { offset, bytes });
@@ -318,14 +369,12 @@ impl commonware_runtime::Blob for Blob {
 
     async fn sync(&self) -> Result<(), Error> {
         self.disk.operate().await;
-        self.sync_now();
-        Ok(())
+        self.sync_now()
     }
 
     async fn start_sync(&self) -> Handle<()> {
         self.disk.operate().await;
-        self.sync_now();
-        Handle::ready(Ok(()))
+        Handle::ready(self.sync_now())
     }
 }
 
@@ -375,6 +424,27 @@ mod tests {
         assert!(disk.death().now_or_never().is_some());
         disk.crash(Loss::Everything, 0);
         assert!(stored(&disk).is_empty());
+    }
+
+    #[test]
+    fn a_full_disk_takes_a_part_and_a_failed_sync_leaves_what_only_looks_written() {
+        let disk = Disk::default();
+        block_on(async {
+            let (blob, _) = disk.open("p", b"f").await.expect("opens");
+            disk.fill(true);
+            assert!(blob.write_at(0, vec![1; 4], WriteOptions::default()).await.is_err());
+            assert!(disk.open("p", b"g").await.is_err());
+            disk.fill(false);
+            blob.sync().await.expect("syncs");
+            blob.write_at(0, vec![2; 4], WriteOptions::default()).await.expect("writes");
+            disk.fail_syncs(1);
+            assert!(blob.sync().await.is_err());
+            blob.sync().await.expect("syncs");
+            let read = blob.read_at(0, 4, ReadOptions::default()).await.expect("reads");
+            assert_eq!(read.coalesce().as_ref(), [2; 4]);
+        });
+        disk.crash(Loss::Everything, 0);
+        assert_eq!(stored(&disk), [1; 2]);
     }
 
     #[test]

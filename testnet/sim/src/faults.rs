@@ -53,6 +53,19 @@ pub async fn play(context: &Context, options: &Options, subnet: &Arc<Subnet>, lo
             upgrade::left_behind(&context, &subnet, member).await;
         }));
     }
+    for (member, window, syncs) in options.full.clone() {
+        let (subnet, log) = (subnet.clone(), log.clone());
+        faults.push(spawn(context, move |context| async move {
+            context.sleep_until(began + window.from).await;
+            if syncs > 0 {
+                log.mark(Mark::SyncFailed);
+                subnet.disk(member).fail_syncs(syncs);
+            }
+            subnet.fill(member, true);
+            context.sleep_until(began + window.to).await;
+            subnet.fill(member, false);
+        }));
+    }
     for (number, crash) in options.crashes.iter().copied().enumerate() {
         for member in crash.member.map_or_else(|| (0..options.members).collect::<Vec<_>>(), |member| vec![member]) {
             let (subnet, log) = (subnet.clone(), log.clone());

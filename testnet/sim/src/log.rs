@@ -62,12 +62,14 @@ pub enum Mark {
     Switched,
     OutdatedStopped,
     DowngradeRefused,
+    DiskWaited,
+    SyncFailed,
 }
 
 impl Mark {
     /// Those that some hundred seeds always reach. A member that stops because it is outdated needs a rare meeting of faults: it is
     /// counted, and tested beside the code that it is about.
-    pub const EXPECTED: [Self; 27] = [
+    pub const EXPECTED: [Self; 29] = [
         Self::Partition,
         Self::Clog,
         Self::Crash,
@@ -95,6 +97,8 @@ impl Mark {
         Self::ForgedObjectBlamed,
         Self::Switched,
         Self::DowngradeRefused,
+        Self::DiskWaited,
+        Self::SyncFailed,
     ];
 }
 
@@ -282,6 +286,7 @@ fn marks(message: &str) -> Option<Mark> {
         "fetched a state" => Mark::StateFetched,
         "a member sent what is not the object asked for: it is not asked again" => Mark::ForgedObjectBlamed,
         "the pool is full: a call from a member was dropped" => Mark::PoolFull,
+        "the disk takes no writes: signs nothing until it does" => Mark::DiskWaited,
         "waits: this clock is behind the block's time" => Mark::ClockWaited,
         _ => return None,
     })

@@ -85,11 +85,12 @@ pub enum Fault {
     ManyMembers,
     Upgrade,
     EmptiedDisk,
+    FullDisks,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Delay,
         Self::Loss,
         Self::Duplication,
@@ -107,6 +108,7 @@ impl Fault {
         Self::ManyMembers,
         Self::Upgrade,
         Self::EmptiedDisk,
+        Self::FullDisks,
     ];
 
     /// Its name on the command line.
@@ -142,6 +144,8 @@ pub struct Options {
     pub emptied: Option<usize>,
     /// Whether that member has only its checkpoints lost: its votes and blocks are there.
     pub keeps_votes: bool,
+    /// Members whose disk takes nothing more for a while, and how many syncs fail as that begins.
+    pub full: Vec<(usize, Window, u32)>,
     /// Clocks.
     pub skews: Vec<Skew>,
     /// A member whose clock is far off.
@@ -213,6 +217,7 @@ impl Options {
             rotten,
             emptied,
             keeps_votes: emptied.is_some() && rng(14).random_bool(0.3),
+            full: if has(Fault::FullDisks, 0.3) { full(members, rng(15)) } else { Vec::new() },
             skews: if has(Fault::Skew, 0.5) { skews(members, rng(9)) } else { vec![Skew::default(); members] },
             far_clock,
             byzantine,
@@ -370,6 +375,17 @@ fn partitions(members: usize, mut rng: StdRng) -> Vec<(Shape, Window)> {
         .collect()
 }
 
+/// Of one member, of some, or of all: each for itself.
+fn full(members: usize, mut rng: StdRng) -> Vec<(usize, Window, u32)> {
+    let chance = [0.3, 0.3, 1.0][rng.random_range(0..3)];
+    (0..members)
+        .filter_map(|member| {
+            let (window, syncs) = (window(&mut rng), rng.random_range(0..4));
+            rng.random_bool(chance).then_some((member, window, syncs))
+        })
+        .collect()
+}
+
 fn crashes(members: usize, loss: [Loss; 2], mut rng: StdRng) -> Vec<Crash> {
     (0..rng.random_range(1..4))
         .map(|_| {
@@ -412,7 +428,7 @@ mod tests {
         let all: Vec<Options> = (0..200).map(Options::of).collect();
         assert_eq!(all, (0..200).map(Options::of).collect::<Vec<_>>());
         type Part = (&'static str, fn(&Options) -> bool);
-        let parts: [Part; 15] = [
+        let parts: [Part; 16] = [
             ("delay", |options| options.delay_ms > 1),
             ("loss", |options| options.loss_percent > 0),
             ("duplication", |options| options.duplicated_percent > 0),
@@ -421,6 +437,7 @@ mod tests {
             ("crashes", |options| !options.crashes.is_empty()),
             ("rotten", |options| options.rotten.is_some()),
             ("emptied", |options| options.emptied.is_some()),
+            ("full disks", |options| !options.full.is_empty()),
             ("skew", |options| options.skews.iter().any(|skew| *skew != Skew::default())),
             ("far clock", |options| options.far_clock.is_some()),
             ("byzantine", |options| !options.byzantine.is_empty()),

@@ -231,6 +231,13 @@ impl Subnet {
         &self.nodes[member].disk
     }
 
+    /// A member's disk takes nothing more, or does again.
+    pub fn fill(&self, member: usize, is_full: bool) {
+        self.log.note(|| format!("the disk of member {member} {}", if is_full { "is full" } else { "has room" }));
+        self.nodes[member].disk.fill(is_full);
+        self.nodes[member].checkpoints.fill(is_full);
+    }
+
     /// Puts a new disk into a member that does not run, or takes its checkpoints away.
     pub fn empty(&self, member: usize) {
         self.nodes[member].checkpoints.empty();
@@ -346,13 +353,14 @@ impl Subnet {
             genesis: self.genesis.clone(),
             genesis_digest: GENESIS_DIGEST,
             key: node.key.clone(),
-            chain_share: node.share.clone(),
+            chain_share: node.share.clone().into(),
             engine: self.engine.clone(),
             checkpoints: node.checkpoints.clone(),
             observer: Arc::new(Watcher { member, findings: self.findings.clone() }),
             waiting: Waiting::Blocking,
             query_threads: 1,
             partition: format!("replica-{member}"),
+            backing: None,
             checkpoint_interval,
             pool_calls,
             versions: self.versions(member),

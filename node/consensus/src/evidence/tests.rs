@@ -76,3 +76,16 @@ fn a_vote_that_the_accused_did_not_sign_is_no_evidence() {
     recorder.report(Activity::Notarize(honest));
     assert!(recorder.book.all().is_empty());
 }
+
+#[test]
+fn a_proof_from_before_a_restart_counts_once_and_only_if_it_verifies() {
+    let mut recorder = recorder();
+    let scheme = signer(2, GENESIS);
+    recorder.report(two_notarizations(&scheme, &scheme));
+    let proof = recorder.book.all().remove(0).proof;
+    let book = EvidenceBook::default();
+    let remember = |proof: &Bytes, network| book.remember(proof, &keys(), network, &GENESIS);
+    assert!(!remember(&proof, "other") && !remember(&proof.slice(1..), NETWORK) && book.all().is_empty());
+    assert!(remember(&proof, NETWORK) && !remember(&proof, NETWORK));
+    assert_eq!(book.all(), recorder.book.all());
+}

@@ -87,6 +87,16 @@ impl Manifests {
         Ok(manifests)
     }
 
+    /// All that are whole, newest first; nothing is touched.
+    pub(super) fn whole(&self) -> Result<Vec<Manifest>, StoreError> {
+        let heights = self.heights(PREFIX, "")?;
+        let manifest = |height: Height| {
+            let bytes = read(&self.path(PREFIX, height)).ok()?;
+            Manifest::decode(decode(&bytes)?).filter(|found| found.height == height)
+        };
+        Ok(heights.into_iter().filter_map(manifest).collect())
+    }
+
     pub(super) fn set_aside(&self, height: Height) -> Result<(), StoreError> {
         let path = self.path(PREFIX, height);
         let aside = self.directory.join(format!("{PREFIX}{height}{CORRUPT}"));

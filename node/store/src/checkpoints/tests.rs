@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, os::unix::fs::FileExt};
 const PAGES: u64 = 600;
 
 /// A subnet with one canister of so many pages.
-fn state() -> State {
+pub(crate) fn state() -> State {
     let mut state = State::genesis(&Genesis::rehearsal([Principal::anonymous()]));
     let mut canister = Canister::new(canister_id(0x100), Settings::default(), state.time);
     let mut heap = Heap { bytes: PAGES * PAGE_BYTES as u64, ..Heap::default() };
@@ -24,7 +24,7 @@ fn state() -> State {
 }
 
 /// The state a height later, with other content in these pages.
-fn next(state: &State, pages: &[u64]) -> State {
+pub(crate) fn next(state: &State, pages: &[u64]) -> State {
     let mut state = state.clone();
     let height = state.height.next();
     let canister = state.canister_mut(&canister_id(0x100)).unwrap();

@@ -3,13 +3,13 @@
 mod journal;
 
 use crate::{
-    args::{NodeCommand, NodeInit, NodeUp, Output},
+    args::{BackupCommand, NodeCommand, NodeInit, NodeRestore, NodeUp, Output},
     terminal::{self, Colour},
 };
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use mains_client::{Client, identity, report::NodeReport};
 use mains_operator::{
-    InitOptions, NodeDir, RunFile,
+    BackupReport, InitOptions, NodeDir, RestoreOptions, RunFile,
     doctor::{self, Finding, Severity},
 };
 use serde::Serialize;
@@ -37,6 +37,15 @@ pub(crate) async fn run(command: NodeCommand, output: Output, quiet: bool) -> Re
         NodeCommand::Init(arguments) => init(arguments, output, quiet),
         NodeCommand::Up(arguments) => up(&arguments),
         NodeCommand::Status { dir } => status(&dir, output).await,
+        NodeCommand::Backup { check: Some(BackupCommand::Verify { file, root_key }), .. } => {
+            verify_backup(&file, root_key.as_deref(), output, quiet)
+        }
+        NodeCommand::Backup { check: None, dir, to, keys } => {
+            let (dir, to) = (dir.context("--dir is missing")?, to.context("--to is missing")?);
+            show_backup(&mains_operator::backup(&dir, &to, keys)?, "backed up", output);
+            Ok(())
+        }
+        NodeCommand::Restore(arguments) => restore(&arguments, output, quiet),
         NodeCommand::Doctor { dir } => doctor(&dir, output).await,
         NodeCommand::Earnings { .. } => unreachable!("asks a network, not a node: see `commands::run`"),
         NodeCommand::Journal(command) => journal::run(command, output).await,
@@ -66,6 +75,48 @@ fn init(arguments: NodeInit, output: Output, quiet: bool) -> Result<()> {
         });
     }
     Ok(())
+}
+
+fn verify_backup(file: &Path, root_key: Option<&str>, output: Output, quiet: bool) -> Result<()> {
+    let trusted = root_key.map(decode_root_key).transpose()?;
+    let report = mains_operator::verify_backup(file, trusted.as_deref())?;
+    show_backup(&report, "whole", output);
+    if trusted.is_none() && output != Output::Json && !quiet {
+        terminal::note(
+            "The root key comes from the file itself: compare it, or give the one you trust with --root-key.",
+        );
+    }
+    Ok(())
+}
+
+fn restore(arguments: &NodeRestore, output: Output, quiet: bool) -> Result<()> {
+    let NodeRestore { file, dir, root_key, replace } = arguments;
+    let root_key = root_key.as_deref().map(decode_root_key).transpose()?;
+    let report = mains_operator::restore(file, dir, &RestoreOptions { root_key, replace: *replace })?;
+    show_backup(&report, "restored", output);
+    if output != Output::Json && !quiet {
+        terminal::note(format!(
+            "Start it with `mains node up --dir {}`: it catches up, and votes as soon as it cannot contradict what it signed before.",
+            dir.display()
+        ));
+    }
+    Ok(())
+}
+
+fn decode_root_key(hex: &str) -> Result<Vec<u8>> {
+    hex::decode(hex).context("--root-key is not hex: write the 266 digits that `mains` shows as root key")
+}
+
+fn show_backup(report: &BackupReport, how: &str, output: Output) {
+    if output == Output::Json {
+        return terminal::json(report);
+    }
+    terminal::line(format_args!("{how:<12}{}, {:.1} MB", report.file.display(), report.bytes as f64 / 1e6));
+    terminal::line(format_args!("network     {}", report.network));
+    terminal::line(format_args!("root key    {}", report.root_key));
+    terminal::line(format_args!("state       height {}, root {}", terminal::group(report.height), report.state_root));
+    let keys = if report.keys.is_empty() { "none".into() } else { report.keys.join(", ") };
+    terminal::line(format_args!("keys        {keys}"));
 }
 
 /// A node as its operator sees it.
@@ -132,7 +183,18 @@ fn describe(status: &NodeStatus) -> Vec<String> {
             say("clock", format!("{} ms {} the others", skew.abs(), if skew < 0 { "behind" } else { "ahead of" }));
         }
     }
-    say("disk", format!("{:.1} MB", status.data_bytes as f64 / 1e6));
+    let used = format!("{:.1} MB used", status.data_bytes as f64 / 1e6);
+    let disk = status.report.as_ref().map(|report| &report.disk);
+    say(
+        "disk",
+        match disk.and_then(|disk| disk.free_bytes) {
+            Some(free) => format!("{used}, {} MB free", terminal::group(free / 1_000_000)),
+            None => used,
+        },
+    );
+    if let Some(reason) = disk.and_then(|disk| disk.reason.as_ref()) {
+        say("", reason.clone());
+    }
     lines
 }
 
@@ -215,6 +277,9 @@ fn live(report: Option<NodeReport>) -> Vec<Finding> {
         _ => Finding::bad("peers", seen, "see that TCP and UDP at the listen port are let through, in both directions"),
     });
     findings.push(clock(&report));
+    if let Some(reason) = &report.disk.reason {
+        findings.push(Finding::bad("disk", reason.clone(), "make room, or move the node's directory to a larger disk"));
+    }
     findings
 }
 
