@@ -100,7 +100,7 @@ fn may_pass(error: &Error) -> bool {
 /// Whether a file that cannot be opened may be openable later: there is no room to create it, or too many are open.
 fn may_open_later(error: &Error) -> bool {
     match error {
-        Error::PartitionCreationFailed(_) | Error::Io(_) | Error::BlobSyncFailed(..) => true,
+        Error::PartitionCreationFailed(_) | Error::Io(_) | Error::WriteFailed | Error::BlobSyncFailed(..) => true,
         Error::BlobOpenFailed(_, _, error) => {
             !matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::IsADirectory | ErrorKind::InvalidInput)
         }

@@ -202,6 +202,8 @@ fn a_file_whose_sync_failed_once_is_synced_by_other_means_and_votes_are_in_doubt
 #[test]
 fn a_mistake_is_an_error_at_once() {
     assert!(may_pass(&full()) && may_open_later(&Error::PartitionCreationFailed("p".into())));
+    // What the runtime says of a new file's head that does not fit.
+    assert!(may_open_later(&Error::WriteFailed));
     let denied = |kind| Error::BlobOpenFailed("p".into(), "f".into(), io::Error::from(kind).into());
     assert!(may_open_later(&denied(ErrorKind::StorageFull)) && !may_open_later(&denied(ErrorKind::PermissionDenied)));
     for error in [Error::OffsetOverflow, Error::Closed, Error::BlobAlreadyOpen("p".into(), "f".into())] {
