@@ -21,6 +21,12 @@ pub enum OperatorError {
         /// What is there.
         path: PathBuf,
     },
+    /// A node that belongs to no network yet.
+    #[error("this node belongs to no network yet ({} is missing): give its public key to whoever makes the network (`mains testnet invite`), then `mains node init --dir {} --join INVITATION`", path.display(), path.parent().unwrap_or(path).display())]
+    NoNetwork {
+        /// The genesis file.
+        path: PathBuf,
+    },
     /// A config file is wrong.
     #[error("{}{}: {reason}", path.display(), line.map_or(String::new(), |line| format!(":{line}")))]
     Config {

@@ -28,6 +28,7 @@ pub use files::{NodeDir, RunFile};
 pub use genesis::{Addresses, TestnetFiles, TestnetOptions, create_testnet, move_testnet};
 pub use init::{InitOptions, Initialized, Member, init, invite};
 pub use mains_state::RequiredSignature;
+pub use mains_state::checkpoint::CHECKPOINT_INTERVAL;
 #[cfg(not(test))]
 pub use node::run;
 

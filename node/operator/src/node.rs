@@ -60,6 +60,14 @@ struct Prepared {
 /// # Errors
 /// Anything that keeps it from starting, each in one line; nothing was changed then.
 pub fn run(dir: &Path) -> Result<(), OperatorError> {
+    run_with(dir, CHECKPOINT_INTERVAL)
+}
+
+/// As [`run`], with a checkpoint every so many heights: for tests, whose networks are small. All members take the same.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(dir: &Path, checkpoint_interval: u64) -> Result<(), OperatorError> {
     let dir = NodeDir::new(dir);
     let config = Config::read(&dir.config())?;
     telemetry::start(&config.log);
@@ -68,7 +76,7 @@ pub fn run(dir: &Path) -> Result<(), OperatorError> {
     let prepared = prepare(dir, config)?;
     let storage = prepared.data.chain();
     let runtime_config = runtime::Config::new().with_worker_threads(RUNTIME_THREADS).with_storage_directory(storage);
-    runtime::Runner::new(runtime_config).start(|context| serve(context, prepared))
+    runtime::Runner::new(runtime_config).start(|context| serve(context, prepared, checkpoint_interval))
 }
 
 /// As many open files as this user may have: each client's connection takes one, and the usual 1,024 are soon gone.
@@ -100,10 +108,10 @@ fn prepare(dir: NodeDir, config: NodeConfig) -> Result<Prepared, OperatorError> 
     Ok(Prepared { dir, config, genesis, genesis_digest, key, chain_share, data, api })
 }
 
-async fn serve(context: runtime::Context, node: Prepared) -> Result<(), OperatorError> {
+async fn serve(context: runtime::Context, node: Prepared, checkpoint_interval: u64) -> Result<(), OperatorError> {
     // First: from the run file on, and a little before, a signal has to end the node in order.
     let stop = stop_signal().map_err(OperatorError::Signals)?;
-    let (handle, watchers) = start_replica(&context, &node).await?;
+    let (handle, watchers) = start_replica(&context, &node, checkpoint_interval).await?;
     let run_file = RunFile {
         pid: std::process::id(),
         node_id: node.key.node_id().to_text(),
@@ -129,6 +137,7 @@ async fn serve(context: runtime::Context, node: Prepared) -> Result<(), Operator
 async fn start_replica(
     context: &runtime::Context,
     node: &Prepared,
+    checkpoint_interval: u64,
 ) -> Result<(ReplicaHandle, JoinSet<()>), OperatorError> {
     let members: Set<_> = node
         .genesis
@@ -171,6 +180,7 @@ async fn start_replica(
     let reader = history.reader()?;
     let replay = journal::Rebuilding::of(&node.dir);
     let observer = HistoryWriter::start(history, node.config.journal_days);
+    let told = observer.replica();
     let running = mains_replica::resume(
         context.child("replica"),
         mains_replica::Config {
@@ -180,9 +190,9 @@ async fn start_replica(
             chain_share: node.chain_share.clone(),
             engine: Arc::new(engine),
             checkpoints: Arc::new(FileCheckpoints::open(node.data.checkpoints())?),
-            checkpoint_interval: CHECKPOINT_INTERVAL,
+            checkpoint_interval,
             versions: Versions::OURS,
-            switch_rules: SwitchRules::of(CHECKPOINT_INTERVAL),
+            switch_rules: SwitchRules::of(checkpoint_interval),
             version_mark: Arc::new(node.data.protocol()),
             replay: replay.is_asked_for(),
             observer: Arc::new(observer),
@@ -197,6 +207,7 @@ async fn start_replica(
     )
     .await
     .map_err(|error| OperatorError::Network(error.to_string()))?;
+    let _ = told.set(running.handle.clone());
     replay.begun();
     let metrics = context.child("metrics");
     running.handle.surround(Surroundings {

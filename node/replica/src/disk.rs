@@ -47,6 +47,8 @@ struct Known {
     room: Option<Room>,
     /// Why the newest checkpoint was not saved.
     checkpoint: Option<String>,
+    /// Why the history is not written.
+    history: Option<String>,
 }
 
 /// A write or sync that waits for the disk, as long as this value lives.
@@ -69,6 +71,19 @@ impl Disk {
         trouble
     }
 
+    /// As [`Self::fails`] the first time, then as [`Trouble::again`].
+    pub(crate) fn fails_again<'a>(
+        &'a self,
+        trouble: &mut Option<Trouble<'a>>,
+        file: impl FnOnce() -> String,
+        error: &impl ToString,
+    ) {
+        match trouble {
+            Some(trouble) => trouble.again(error),
+            None => *trouble = Some(self.fails(file(), error)),
+        }
+    }
+
     /// How much room there is now.
     pub fn has(&self, room: Room) {
         let mut known = self.known();
@@ -87,6 +102,11 @@ impl Disk {
         self.known().checkpoint = failure;
     }
 
+    /// Whether executed blocks wait to be written to the history, and why.
+    pub(crate) fn history(&self, failure: Option<String>) {
+        self.known().history = failure;
+    }
+
     /// Why no new calls are taken.
     pub(crate) fn refusal(&self) -> Option<String> {
         self.known().refusal()
@@ -94,13 +114,14 @@ impl Disk {
 
     pub(crate) fn status(&self) -> DiskStatus {
         let known = self.known();
+        let history = || Some(format!("the history waits ({}): make room or repair the disk", known.history.as_ref()?));
         let checkpoint = || Some(format!("the newest checkpoint could not be saved ({})", known.checkpoint.as_ref()?));
         DiskStatus {
             free_bytes: known.room.map(|room| room.free_bytes),
             reserve_bytes: known.room.map_or(0, |room| room.reserve_bytes),
             waiting_count: known.waiting.len(),
             failures_count: known.failures,
-            reason: known.refusal().or_else(checkpoint),
+            reason: known.refusal().or_else(history).or_else(checkpoint),
         }
     }
 
@@ -183,12 +204,15 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_that_was_not_saved_is_said_and_refuses_nothing() {
+    fn a_checkpoint_that_was_not_saved_and_a_history_that_waits_are_said_and_refuse_nothing() {
         let disk = Disk::default();
         disk.checkpoint(Some("no room".into()));
         assert_eq!(disk.refusal(), None);
         assert!(disk.status().reason.is_some_and(|why| why.contains("checkpoint could not be saved (no room)")));
+        disk.history(Some("no room at all".into()));
+        assert!(disk.status().reason.is_some_and(|why| why.contains("the history waits (no room at all)")));
+        disk.history(None);
         disk.checkpoint(None);
-        assert_eq!(disk.status().reason, None);
+        assert_eq!((disk.refusal(), disk.status().reason), (None, None));
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     sync::Install,
     threads::{Threads, Waiting},
 };
+use commonware_runtime::Clock;
 use mains_consensus::{Block, Delivery, Floor};
 use mains_execution::Executed;
 use mains_ledger::Entry;
@@ -22,11 +23,14 @@ use mains_wire::{Content, Envelope};
 use std::{
     future::Future,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 use tokio::sync::mpsc;
 
 /// Modules compiled before the first block of which one line of the log tells.
 const TOLD_EVERY: usize = 10;
+/// Pause before another attempt to note down that a new version begins.
+const VERSION_PAUSE: Duration = Duration::from_millis(500);
 
 /// The next block needs other rules than this binary has: it stops, and [`Inner::halted`] says why.
 struct Halted;
@@ -88,7 +92,8 @@ pub(crate) trait Chain: Send + 'static {
     fn set_floor(&self, floor: Floor);
 }
 
-pub(crate) struct Executor<C> {
+pub(crate) struct Executor<E, C> {
+    clock: E,
     inner: Arc<Inner>,
     chain: C,
     thread: Threads,
@@ -98,9 +103,11 @@ pub(crate) struct Executor<C> {
     state: Option<State>,
 }
 
-impl<C: Chain> Executor<C> {
+impl<E: Clock, C: Chain> Executor<E, C> {
     /// Begins at `state`: genesis or the newest checkpoint.
+    #[expect(clippy::too_many_arguments, reason = "made in one place")]
     pub(crate) fn new(
+        clock: E,
         inner: Arc<Inner>,
         chain: C,
         waiting: Waiting,
@@ -112,7 +119,7 @@ impl<C: Chain> Executor<C> {
         inner.executed.store(state.height.get(), Ordering::Relaxed);
         *inner.latest.lock().expect("no holder panics") = Some(state.clone());
         let thread = Threads::start("execution", 1, waiting);
-        Self { inner, chain, thread, saver, observer, certifier, state: Some(state) }
+        Self { clock, inner, chain, thread, saver, observer, certifier, state: Some(state) }
     }
 
     /// Replays what was delivered before a restart, then executes what consensus delivers and goes on from states that were
@@ -186,7 +193,7 @@ impl<C: Chain> Executor<C> {
     /// Goes on from a state that was fetched, unless this replica is beyond it.
     async fn install(&mut self, Install { state, blocks, floor }: Install) -> Result<(), Halted> {
         if state.height > self.height() {
-            self.enter(&state, state.height)?;
+            self.enter(&state, state.height).await?;
             self.make_ready(state.clone()).await;
             self.inner.executed.store(state.height.get(), Ordering::Relaxed);
             self.inner.finalized.fetch_max(state.height.get(), Ordering::Relaxed);
@@ -221,8 +228,8 @@ impl<C: Chain> Executor<C> {
     }
 
     /// Whether this binary has the rules of a height that follows on a state, or is that state's own. That a newer version
-    /// begins is noted down first: after that no older binary may use these data.
-    fn enter(&self, state: &State, height: Height) -> Result<(), Halted> {
+    /// begins is noted down first, however long the disk takes nothing: after that no older binary may use these data.
+    async fn enter(&self, state: &State, height: Height) -> Result<(), Halted> {
         let version = state.protocol.version_at(height);
         if let Err(why) = self.inner.versions.check(version) {
             self.inner.halt(format!("stops before height {height}: {why}"));
@@ -230,13 +237,17 @@ impl<C: Chain> Executor<C> {
         }
         if version > self.state.as_ref().map_or(0, State::version) {
             tracing::info!(version, %height, "another protocol version begins");
-            self.inner.version_mark.raise(version).expect("the data directory can be written");
+            let mut trouble = None;
+            while let Err(error) = self.inner.version_mark.raise(version) {
+                self.inner.disk.fails_again(&mut trouble, || "PROTOCOL".into(), &error);
+                self.clock.sleep(VERSION_PAUSE).await;
+            }
         }
         Ok(())
     }
 
     async fn execute(&mut self, block: Block) -> Result<(), Halted> {
-        self.enter(self.state.as_ref().expect("present between blocks"), block.height())?;
+        self.enter(self.state.as_ref().expect("present between blocks"), block.height()).await?;
         let state = self.state.take().expect("present between blocks");
         let (inner, observer) = (self.inner.clone(), self.observer.clone());
         let control = block.control().clone();

@@ -382,6 +382,11 @@ impl ReplicaHandle {
         self.0.disk.has(room);
     }
 
+    /// Whether executed blocks wait to be written to the history, and why: then execution waits, too, sooner or later.
+    pub fn history_waits(&self, failure: Option<String>) {
+        self.0.disk.history(failure);
+    }
+
     /// How this replica is doing.
     pub fn status(&self) -> Status {
         let view = self.view();

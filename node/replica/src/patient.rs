@@ -128,7 +128,7 @@ impl<E: Storage + Clock + Spawner> Storage for Patient<E> {
                     return Ok((Blob::new(file, partition, name, self.around.clone()), length, version));
                 }
                 Err(error) if may_open_later(&error) => {
-                    again(&mut trouble, &self.around.disk, || path(partition, name), &error);
+                    self.around.disk.fails_again(&mut trouble, || path(partition, name), &error);
                     self.around.pause(attempt).await;
                     attempt += 1;
                 }
@@ -144,7 +144,7 @@ impl<E: Storage + Clock + Spawner> Storage for Patient<E> {
                 // An attempt before removed it, and could not make that durable.
                 Err(Error::BlobMissing(..) | Error::PartitionMissing(_)) if attempt > 0 => return Ok(()),
                 Err(error) if may_pass(&error) => {
-                    again(&mut trouble, &self.around.disk, || path(partition, name.unwrap_or_default()), &error);
+                    self.around.disk.fails_again(&mut trouble, || path(partition, name.unwrap_or_default()), &error);
                     self.around.pause(attempt).await;
                     attempt += 1;
                 }
@@ -155,19 +155,6 @@ impl<E: Storage + Clock + Spawner> Storage for Patient<E> {
 
     async fn scan(&self, partition: &str) -> Result<Vec<Vec<u8>>, Error> {
         self.context.scan(partition).await
-    }
-}
-
-/// Notes a failed attempt.
-fn again<'a>(
-    trouble: &mut Option<crate::disk::Trouble<'a>>,
-    disk: &'a Disk,
-    file: impl FnOnce() -> String,
-    error: &Error,
-) {
-    match trouble {
-        Some(trouble) => trouble.again(error),
-        None => *trouble = Some(disk.fails(file(), error)),
     }
 }
 

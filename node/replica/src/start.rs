@@ -290,8 +290,16 @@ where
         continuity,
     };
     let synchronizer = Synchronizer::new(parts, &state, processed);
-    let executor =
-        Executor::new(inner.clone(), consensus.mailbox, config.waiting, saver.clone(), config.observer, sealed, state);
+    let executor = Executor::new(
+        context.child("executor_clock"),
+        inner.clone(),
+        consensus.mailbox,
+        config.waiting,
+        saver.clone(),
+        config.observer,
+        sealed,
+        state,
+    );
     let certifier = Certifier::new(context.child("certifier_clock"), inner.clone(), chain_key, partials.0, saver);
     let mut tasks = consensus.handles;
     tasks.push(context.child("executor").spawn(move |_| executor.run(to_execute, to_install)));

@@ -301,9 +301,12 @@ where
 
     /// Begins to fetch a state if that is the way to catch up.
     async fn consider(&mut self) {
-        if !matches!(self.phase, Phase::Watching) {
-            return;
-        }
+        // Who waits for blocks that nobody keeps any more takes a newer state, too.
+        let (at, needs_state) = match &self.phase {
+            Phase::Watching => (self.executed(), self.parts.inner.needs_state.load(Ordering::Relaxed)),
+            Phase::Bridging(state) => (state.height.max(self.executed()), false),
+            Phase::Fetching(_) => return,
+        };
         let mut offered: BTreeMap<Height, Vec<(&PublicKey, Manifest, Certificate)>> = BTreeMap::new();
         for (peer, offer) in &self.offers {
             if let Some((manifest, certificate)) = offer.checkpoint
@@ -320,12 +323,11 @@ where
             Some((manifest, certificate, alike(manifest).map(|(peer, ..)| (*peer).clone()).collect::<Vec<_>>()))
         });
         let Some((manifest, certificate, peers)) = target else { return };
-        let needs_state = self.parts.inner.needs_state.load(Ordering::Relaxed);
         let enough = if needs_state { 0 } else { self.parts.interval };
-        if manifest.height.get() <= self.executed().get() + enough {
+        if manifest.height.get() <= at.get() + enough {
             return;
         }
-        tracing::info!(height = %manifest.height, from = %self.executed(), peers = peers.len(), "fetches a state");
+        tracing::info!(height = %manifest.height, from = %at, peers = peers.len(), "fetches a state");
         self.parts.inner.syncing.store(true, Ordering::Relaxed);
         let store = self.parts.store.clone();
         let earlier = std::mem::take(&mut self.earlier);

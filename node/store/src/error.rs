@@ -131,9 +131,11 @@ impl StoreError {
 
     /// Whether the same may succeed later: the disk was full or failed.
     pub fn may_pass(&self) -> bool {
-        use rusqlite::ErrorCode::{DiskFull, SystemIoFailure};
+        use rusqlite::ErrorCode::{CannotOpen, DiskFull, SystemIoFailure};
         match self {
-            Self::History { source, .. } => matches!(source.sqlite_error_code(), Some(DiskFull | SystemIoFailure)),
+            Self::History { source, .. } => {
+                matches!(source.sqlite_error_code(), Some(CannotOpen | DiskFull | SystemIoFailure))
+            }
             Self::File { source, .. } => {
                 matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
             }

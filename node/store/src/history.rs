@@ -95,7 +95,12 @@ impl History {
     /// # Errors
     /// [`StoreError::History`]: nothing was added.
     pub fn record_all(&mut self, blocks: &[BlockRecord]) -> Result<usize, StoreError> {
-        self.write(blocks).map_err(StoreError::history(&self.path))
+        let written = self.write(blocks);
+        if written.is_err() || self.numbers.len() > NUMBERS_MAX {
+            // Numbers that were given in a transaction that was undone may be given to others.
+            self.numbers.clear();
+        }
+        written.map_err(StoreError::history(&self.path))
     }
 
     /// Renames the file to `*.corrupt`, if there is one: the next [`History::open`] begins a new one.
@@ -111,7 +116,11 @@ impl History {
     /// # Errors
     /// [`StoreError::History`]: nothing was forgotten.
     pub fn prune(&mut self, time: UnixNanos) -> Result<usize, StoreError> {
-        self.remove(time).map_err(StoreError::history(&self.path))
+        let removed = self.remove(time);
+        if removed.is_err() {
+            self.numbers.clear();
+        }
+        removed.map_err(StoreError::history(&self.path))
     }
 
     fn remove(&mut self, time: UnixNanos) -> rusqlite::Result<usize> {
@@ -146,11 +155,8 @@ impl History {
         for block in blocks {
             count += usize::from(insert(&transaction, &mut self.numbers, block)?);
         }
-        let committed = transaction.commit();
-        if committed.is_err() || self.numbers.len() > NUMBERS_MAX {
-            self.numbers.clear();
-        }
-        committed.map(|()| count)
+        transaction.commit()?;
+        Ok(count)
     }
 }
 

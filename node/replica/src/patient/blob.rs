@@ -1,6 +1,6 @@
 //! One open file that waits for its disk, and remembers what it wrote since it was last durable.
 
-use super::{Around, again, may_pass, path};
+use super::{Around, may_pass, path};
 use commonware_runtime::{Clock, Error, Handle, IoBufs, IoBufsMut, ReadOptions, Spawner, WriteOptions};
 use futures::Stream;
 use std::{
@@ -119,7 +119,7 @@ impl<B: commonware_runtime::Blob, E: Clock + Spawner> File<B, E> {
                     return Ok(());
                 }
                 Err(error) if may_pass(&error) => {
-                    again(&mut trouble, &self.around.disk, || path(&self.partition, &self.name), &error);
+                    self.around.disk.fails_again(&mut trouble, || path(&self.partition, &self.name), &error);
                     self.around.pause(attempt).await;
                     attempt += 1;
                 }

@@ -219,3 +219,27 @@ fn a_damaged_entry_is_an_error_with_its_height() {
     let error = history.reader().unwrap().journal(&Account::Canister(canister_id(7)), all(), 9).unwrap_err();
     assert!(matches!(error, StoreError::HistoryDamaged { height: 1, .. }));
 }
+
+#[test]
+fn what_finds_no_room_is_undone_whole_and_written_when_there_is_room() {
+    let (_directory, path) = place();
+    let mut history = History::open(&path).unwrap();
+    assert!(history.record(&block(0, vec![charge(0, 1)])).unwrap());
+    let pages: i64 = history.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    let room = |history: &History, pages: i64| {
+        history.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+    };
+    room(&history, pages);
+    let crowd: Vec<Entry> = (1..400).map(|index| charge(index, 1)).collect();
+    let error = history.record(&block(1, crowd.clone())).unwrap_err();
+    assert!(error.may_pass(), "{error}");
+    assert_eq!(history.reader().unwrap().block(Height(1)).unwrap(), None);
+    room(&history, 1 << 20);
+    // Others come first now: numbers that were given to the crowd are not theirs.
+    assert!(history.record(&block(1, crowd.into_iter().rev().collect())).unwrap());
+    let reader = history.reader().unwrap();
+    for index in [0, 1, 200, 399] {
+        let account = Account::Canister(canister_id(index));
+        assert_eq!(reader.journal(&account, all(), 9).unwrap().len(), 1, "canister {index}");
+    }
+}
