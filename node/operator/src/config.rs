@@ -137,6 +137,10 @@ impl Config {
                 "listen: without an address no other node can reach this one; write e.g. [\"/ip4/0.0.0.0/tcp/4951\"]";
             return Err(Wrong { field: "listen", reason: reason.into() });
         }
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log) {
+            let reason = format!("log: `{}` is no filter ({error}); write e.g. info,mains_replica=debug", self.log);
+            return Err(Wrong { field: "log", reason });
+        }
         let bounds = &self.gateway;
         for (field, value) in [
             ("connections_max", bounds.connections_max),
@@ -201,8 +205,8 @@ fn advice(error: &toml::de::Error) -> String {
     let message = error.message().replace('\n', " ");
     let fix = if message.contains("unknown field") {
         "correct the name or remove the line"
-    } else if message.contains("invalid type") {
-        "write a value of that type"
+    } else if message.contains("invalid type") || message.contains("invalid value") {
+        "write a value of that kind"
     } else {
         "see https://toml.io for how values are written"
     };
@@ -240,8 +244,10 @@ mod tests {
             ("mdns = false\napi = 'here'", 2, "write e.g. 127.0.0.1:4950"),
             ("\n\nlisten = ['tcp:1']", 3, "write e.g. /ip4/0.0.0.0/tcp/4951"),
             ("listen = []", 1, "no other node can reach this one"),
+            ("mdns = true\nlog = 'info,mains=loudest'", 2, "write e.g. info,mains_replica=debug"),
+            ("disk_reserve_mb = -1", 1, "write a value of that kind"),
             ("query_threads = 0", 1, "not between 1 and 64"),
-            ("query_threads = 'two'", 1, "write a value of that type"),
+            ("query_threads = 'two'", 1, "write a value of that kind"),
             ("mdns = true\napii = '127.0.0.1:1'", 2, "correct the name or remove the line"),
             ("mdns = true\n[gateway]\nidle_ms = 5", 3, "not above gateway.call_wait_ms"),
             ("[gateway]\nconnections_max = 0", 2, "leave it away"),

@@ -65,7 +65,10 @@ impl NodeDir {
     /// Unreadable or malformed.
     pub fn read_genesis(&self) -> Result<(Genesis, [u8; 32]), OperatorError> {
         let path = self.genesis();
-        let bytes = std::fs::read(&path).map_err(|source| OperatorError::file("read", &path, source))?;
+        let bytes = std::fs::read(&path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound if self.root().exists() => OperatorError::NoNetwork { path: path.clone() },
+            _ => OperatorError::file("read", &path, source),
+        })?;
         let genesis = mains_wire::decode::<Genesis>(&bytes).map_err(|error| OperatorError::Genesis {
             path: path.clone(),
             reason: format!("no genesis file ({error})"),

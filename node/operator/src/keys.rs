@@ -29,6 +29,8 @@ const SALT_BYTES: usize = 16;
 const NONCE_BYTES: usize = 12;
 /// Bits that let others than the owner use a file.
 const OTHERS: u32 = 0o077;
+/// The same of a passphrase's file: service managers hand one over that its group may read.
+const STRANGERS: u32 = 0o007;
 
 /// A passphrase; wiped from memory when dropped.
 pub(crate) type Passphrase = Zeroizing<String>;
@@ -161,11 +163,16 @@ fn cipher(key: &[u8; 32]) -> ChaCha20Poly1305 {
 /// terminal. `None` if it is nowhere and nobody is there to ask.
 ///
 /// # Errors
-/// The file or the terminal cannot be read.
+/// The file or the terminal cannot be read, or everybody can read the file.
 pub(crate) fn passphrase(file: Option<&Path>, question: &str) -> Result<Option<Passphrase>, OperatorError> {
     use std::io::IsTerminal as _;
     if let Some(path) = file {
-        let mut text = std::fs::read_to_string(path).map_err(|source| OperatorError::file("read", path, source))?;
+        let failed = |source| OperatorError::file("read", path, source);
+        let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
+        if mode & STRANGERS != 0 {
+            return Err(OperatorError::KeyOpenToOthers { path: path.to_owned(), mode: mode & 0o777 });
+        }
+        let mut text = std::fs::read_to_string(path).map_err(failed)?;
         let passphrase = Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned());
         text.zeroize();
         return Ok(Some(passphrase));

@@ -40,7 +40,7 @@ const CASES: [(&str, bool, Spoil, &str, &str); 16] = [
         "`here` is no address",
         "write e.g. 127.0.0.1:4950",
     ),
-    ("no genesis file", false, |node| removed(&node.dir().genesis()), "genesis.cbor", "Check that the path exists"),
+    ("no genesis file", false, |node| removed(&node.dir().genesis()), "genesis.cbor", "belongs to no network yet"),
     (
         "a genesis file that is none",
         false,

@@ -5,7 +5,7 @@ use mains_consensus::{ChainKey, Collector};
 use mains_crypto::NodeKey;
 use mains_state::{GenesisNode, Memo, NetworkKind, checkpoint, genesis::ChainKeyOrigin};
 use mains_types::{Height, UnixNanos};
-use std::sync::Arc;
+use std::{os::unix::fs::PermissionsExt as _, sync::Arc};
 
 /// A network of one, whose node has a certified checkpoint.
 struct Place {
@@ -39,7 +39,9 @@ fn place(network: &str) -> Place {
     let passphrase = zeroize::Zeroizing::new("open sesame, please".to_owned());
     keys::write(&node.node_key(), key.seed().as_slice(), Some(&passphrase)).expect("written");
     keys::write(&node.chain_share(), &shares[0], Some(&passphrase)).expect("written");
-    fs::write(node.root().join("passphrase"), &*passphrase).expect("written");
+    let file = node.root().join("passphrase");
+    fs::write(&file, &*passphrase).expect("written");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("ours");
     let config = Config { passphrase_file: Some("passphrase".into()), ..Config::default() };
     crate::genesis::write_config(&node, config).expect("written");
 

@@ -1,6 +1,6 @@
 use super::*;
 use mains_types::limits;
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 fn public_key(initialized: &Initialized) -> [u8; 32] {
     hex::decode(&initialized.public_key).expect("hex").try_into().expect("32 bytes")
@@ -75,6 +75,7 @@ fn sealed_keys_need_their_passphrase() {
     let root = tempfile::tempdir().expect("a temporary directory");
     let passphrase = root.path().join("passphrase");
     fs::write(&passphrase, "correct horse battery\n").expect("written");
+    fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).expect("ours");
     let options = InitOptions { seal: true, passphrase_file: Some(passphrase.clone()), ..InitOptions::default() };
     let (dirs, invitations) = two(root.path(), &options);
     let join = InitOptions { join: Some(invitations[0].clone()), ..InitOptions::default() };
@@ -82,6 +83,9 @@ fn sealed_keys_need_their_passphrase() {
     let node = NodeDir::new(&dirs[0]);
     assert!(fs::read_to_string(node.chain_share()).expect("there").starts_with("mains-sealed-1"));
     node.read_keys(Some(&passphrase)).expect("the right passphrase");
+    fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o644)).expect("ours");
+    assert!(matches!(node.read_keys(Some(&passphrase)), Err(OperatorError::KeyOpenToOthers { mode: 0o644, .. })));
+    fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).expect("ours");
     fs::write(&passphrase, "another one entirely").expect("written");
     assert!(matches!(node.read_keys(Some(&passphrase)), Err(OperatorError::WrongPassphrase { .. })));
     fs::write(&passphrase, "short").expect("written");
