@@ -13,6 +13,7 @@
 //! | what a gateway answered | [`answer`] |
 //! | modules, harmless and hostile | [`modules`] |
 //! | management calls | [`manage`] |
+//! | a node as a program of this crate | [`node`] |
 //! | one node process and its last words | [`process`] |
 
 pub mod answer;
@@ -22,6 +23,7 @@ pub mod manage;
 pub mod module;
 pub mod modules;
 pub mod network;
+pub mod node;
 pub mod process;
 pub mod request;
 pub mod script;

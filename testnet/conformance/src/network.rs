@@ -89,6 +89,30 @@ impl Network {
         self.directory.path()
     }
 
+    /// A replica's directory.
+    pub fn node_dir(&self, replica: usize) -> &Path {
+        &self.testnet.replicas()[replica].dir
+    }
+
+    /// A replica's log.
+    pub fn log(&self, replica: usize) -> std::path::PathBuf {
+        self.testnet.replicas()[replica].log()
+    }
+
+    /// A replica's process, if it runs.
+    pub fn pid(&self, replica: usize) -> Option<u32> {
+        self.testnet.pid(replica)
+    }
+
+    /// What a replica says at an endpoint of text.
+    ///
+    /// # Errors
+    /// There was no answer.
+    pub async fn text(&self, replica: usize, path: &str) -> Result<String> {
+        let response = self.http.get(format!("{}{path}", self.url(replica))).send().await?;
+        Ok(response.error_for_status()?.text().await?)
+    }
+
     /// A client of a replica, as the pre-funded anonymous principal.
     ///
     /// # Errors

@@ -1,24 +1,5 @@
-//! A node as a program: what `mains node up` is to an operator, for tests, which can only start binaries of their own crate.
+//! A node as it ships.
 
-use std::{path::PathBuf, process::ExitCode};
-
-fn main() -> ExitCode {
-    // An aborted test leaves nobody behind.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let directory = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["node", "up", .., "--dir", directory] => PathBuf::from(directory),
-        _ => {
-            eprintln!("usage: conformance-node node up --dir DIR");
-            return ExitCode::from(2);
-        }
-    };
-    match mains_operator::run(&directory) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> std::process::ExitCode {
+    mains_conformance::node::main(mains_operator::CHECKPOINT_INTERVAL)
 }
