@@ -124,7 +124,11 @@ fn section(payload: &Payload<'_>, interface: &mut Interface) -> Result<(), Modul
                             _ => "something else",
                         };
                         return refuse(
-                            format!("imports {kind} ({}.{}); only functions can be", import.module, import.name),
+                            format!(
+                                "imports {kind} ({}.{}); only functions can be",
+                                import.module.escape_debug(),
+                                import.name.escape_debug()
+                            ),
                             offset,
                         );
                     }

@@ -72,8 +72,6 @@ pub(crate) struct Certifier<E, S> {
     /// Certificates of heights that are not executed yet.
     early: BTreeMap<Height, Certificate>,
     certified: Height,
-    /// The height of each member's latest partial.
-    heard: BTreeMap<u32, Height>,
     shares: Shares,
     saver: Arc<Saver>,
 }
@@ -94,7 +92,6 @@ where
             collector,
             early: BTreeMap::new(),
             certified: Height::ZERO,
-            heard: BTreeMap::new(),
             shares: Shares::default(),
             saver,
         }
@@ -178,19 +175,15 @@ where
     }
 
     fn received(&mut self, from: PublicKey, message: Message) {
-        let mut is_repeated = false;
         if let Message::Partial(partial) = &message
             && self.chain_key.belongs(partial.index, &from)
         {
             self.shares.offered(partial);
-            let before = self.heard.insert(partial.index, partial.height);
-            is_repeated = before.is_some_and(|before| before >= partial.height);
         }
         match message {
             Message::Partial(partial) if partial.height <= self.certified => {
-                // One that comes late is as usual. One that comes again is of a peer that has no certificate yet: the newest
-                // serves it better than our partial of then.
-                if is_repeated && let Some(view) = self.inner.views.newest() {
+                // The peer is behind: the newest certificate serves it better than our partial of then.
+                if let Some(view) = self.inner.views.newest() {
                     let certificate = Certificate { height: view.height(), root: view.root, signature: view.signature };
                     self.sender.send(Recipients::One(from), Message::Certificate(certificate).encode(), false);
                 }

@@ -10,7 +10,6 @@ use mains_types::{
 use mains_wire::SenderInfo;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    ops::Range,
     sync::{Arc, Mutex, MutexGuard},
 };
 use tokio::sync::{Notify, futures::Notified};
@@ -132,26 +131,6 @@ impl Pool {
     pub fn has_any(&self, taken: &HashSet<RequestId>, time: UnixNanos) -> bool {
         let calls = self.lock();
         calls.by_turn.values().any(|id| !taken.contains(id) && calls.by_id[id].call.check_at_block(time).is_ok())
-    }
-
-    /// The place in line that the next call gets.
-    pub fn next_turn(&self) -> u64 {
-        self.lock().next_turn
-    }
-
-    /// Calls with a place in line from `turns`, oldest first, up to `bytes_max` bytes or one call; and where to go on.
-    pub fn waiting(&self, turns: Range<u64>, bytes_max: usize) -> (Vec<Bytes>, u64) {
-        let calls = self.lock();
-        let (mut chosen, mut bytes) = (Vec::new(), 0);
-        for (turn, id) in calls.by_turn.range(turns.clone()) {
-            let raw = &calls.by_id[id].raw;
-            bytes += raw.len();
-            if bytes > bytes_max && !chosen.is_empty() {
-                return (chosen, *turn);
-            }
-            chosen.push(raw.clone());
-        }
-        (chosen, turns.end)
     }
 
     /// Ends with the next arrival after this call, polled or not.

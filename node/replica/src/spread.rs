@@ -6,9 +6,8 @@ use crate::{handle::Inner, pool::PoolFull};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::{Receiver, Recipients, Sender};
-use commonware_runtime::Clock;
 use mains_wire::Envelope;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Calls that wait to be sent; beyond it they are only in this replica's pool and go out when it leads.
@@ -16,9 +15,6 @@ pub(crate) const OUTGOING_MAX: usize = 4_096;
 /// Bytes of one message above which no further call is added: with the largest call behind it, it still fits a block's
 /// channel.
 const MESSAGE_BYTES: usize = 64 << 10;
-/// How long a call waits before the others are shown it again: longer than calls wait where nothing is wrong. One message per
-/// period is no load.
-const REPEAT: Duration = Duration::from_secs(10);
 
 /// Sends what this replica admitted.
 pub(crate) async fn send(mut outgoing: mpsc::Receiver<Bytes>, mut sender: impl Sender<PublicKey = PublicKey>) {
@@ -31,21 +27,6 @@ pub(crate) async fn send(mut outgoing: mpsc::Receiver<Bytes>, mut sender: impl S
             append(&mut message, &next);
         }
         sender.send(Recipients::All, message.freeze(), false);
-    }
-}
-
-/// Shows again what waited for a whole period: it was lost on its way, or this replica cannot lead (its clock is off, say) and
-/// the others did not hear of it.
-pub(crate) async fn repeat(context: impl Clock, inner: Arc<Inner>) {
-    let (mut from, mut until) = (0, 0);
-    loop {
-        context.sleep(REPEAT).await;
-        let (overdue, next) = inner.pool.waiting(from..until, MESSAGE_BYTES);
-        for raw in overdue {
-            (inner.push)(raw);
-        }
-        from = if next == until { 0 } else { next };
-        until = inner.pool.next_turn();
     }
 }
 

@@ -305,8 +305,7 @@ where
     tasks.push(context.child("executor").spawn(move |_| executor.run(to_execute, to_install)));
     tasks.push(context.child("certifier").spawn(move |_| certifier.run(to_certify, partials.1)));
     tasks.push(context.child("spread").spawn(move |_| spread::send(to_send, ingress.0)));
-    let (receiving, repeating) = (inner.clone(), inner.clone());
-    tasks.push(context.child("repeat").spawn(move |context| spread::repeat(context, repeating)));
+    let receiving = inner.clone();
     tasks.push(context.child("gather").spawn(move |_| spread::receive(receiving, ingress.1)));
     tasks.push(context.child("synchronizer").spawn(move |_| synchronizer.run(synchronization.1)));
     Ok(Running { handle: ReplicaHandle(inner), tasks })

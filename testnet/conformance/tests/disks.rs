@@ -244,8 +244,12 @@ async fn emptied(network: &mut Network, counter: CanisterId) -> Result<()> {
         move || Some((said(&log, "fetches a state")?, said(&log, "fetched a state")?))
     });
     network.restart().await?;
-    let (began, ended) = fetching.join().ok().flatten().context("it came back in another way than by a state")?;
+    let fetched = fetching.join().ok().flatten();
     let log = fs::read_to_string(network.log(VICTIM))?;
+    let (began, ended) = fetched.with_context(|| {
+        let end: Vec<&str> = log.lines().rev().take(40).collect();
+        format!("it came back in another way than by a state; its log ends, newest first:\n{}", end.join("\n"))
+    })?;
     let bytes = log.rsplit_once("fetched a state").and_then(|(_, rest)| rest.split_once("bytes="));
     let digits: String =
         bytes.map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect()).unwrap_or_default();

@@ -39,7 +39,8 @@ impl Target for Modules {
         match (ENGINE.inspect(wasm), trace(&*ENGINE, wasm, &[Vec::new()], INSTRUCTIONS)) {
             (Err(inspected), Trace::Refused(refused)) => {
                 assert_eq!(inspected, refused);
-                assert!(refused.to_string().len() < 25_000 && !refused.rule.contains('\n'));
+                let text = refused.to_string();
+                assert!(text.len() < 25_000 && !text.contains('\n'), "{} bytes: {text:?}", text.len());
                 false
             }
             (Err(error), _) => panic!("refused and run: {error}"),

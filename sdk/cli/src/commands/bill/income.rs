@@ -207,7 +207,7 @@ mod tests {
         let income = income();
         let text = text(&income);
         assert_eq!(income.earned, Cycles(4_200_000), "seven eighths of 80 %");
-        for figure in ["2,100,000", "2,400,000", "4,200,000 cycles, 4,800,000 without a fault", "▃▅█"] {
+        for figure in ["2,100,000", "2,400,000", "4,200,000 cycles, 4,800,000 without a fault", "▃▆█"] {
             assert!(text.contains(figure), "{figure} in {text}");
         }
         let csv = csv(&income);
