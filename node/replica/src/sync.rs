@@ -503,7 +503,7 @@ where
             // Nobody else has ever counted these votes.
             self.parts.gate.open_above(0);
             self.silent_until = Some(0);
-            self.parts.inner.is_disoriented.store(false, Ordering::Relaxed);
+            self.orient();
             return;
         }
         // A view far above what is finalized is a lie, and would keep this member silent for ever.
@@ -521,12 +521,7 @@ where
 
     /// Clients get nothing older than what one honest other member at least has executed: they may have seen it here.
     fn orient(&self) {
-        let faults = (self.parts.inner.identity.members.len() - 1) / 3;
-        let mut heights: Vec<u64> = self.offers.values().map(|offer| offer.executed.get()).collect();
-        heights.sort_unstable_by(|a, b| b.cmp(a));
-        if let Some(height) = heights.get(faults) {
-            self.parts.inner.served.fetch_max(*height, Ordering::Relaxed);
-        }
+        self.parts.inner.served.fetch_max(self.target().get(), Ordering::Relaxed);
         self.parts.inner.is_disoriented.store(false, Ordering::Relaxed);
     }
 
@@ -555,7 +550,7 @@ where
         *self.parts.inner.catching_up.lock().expect("no holder panics") = status;
     }
 
-    /// The newest height that an honest member says to have executed.
+    /// The newest height that at least one honest other member has executed, as far as they said.
     fn target(&self) -> Height {
         let mut executed: Vec<Height> = self.offers.values().map(|offer| offer.executed).collect();
         executed.sort_unstable_by(|a, b| b.cmp(a));

@@ -21,6 +21,7 @@ use mains_ledger::{
     bill::{Bound, Certified},
     statement::{group, render_text},
 };
+use serde::Serialize;
 use std::path::Path;
 
 /// Marks the bill inside a page, so that a page can be verified as well.
@@ -43,19 +44,32 @@ pub(crate) async fn run(context: &Context, arguments: BillArguments) -> Result<(
     let canister = context.canister(&client, &name)?;
     // Verified on its way in, with the root key of this network.
     let (bill, certified) = client.statement(canister, from, to).await?;
+    let (csv, html) = (|| csv::render(&bill), || html::render(&bill, &certified));
+    print(context, client.root_key(), &bill, csv, html, || show(&bill, &certified));
+    Ok(())
+}
+
+/// Prints a proven bill in the form that was asked for; with the text, how to keep its proof.
+fn print(
+    context: &Context,
+    root_key: &[u8],
+    bill: &impl Serialize,
+    csv: impl FnOnce() -> String,
+    html: impl FnOnce() -> String,
+    show: impl FnOnce(),
+) {
     match context.shared.output {
-        Output::Json => terminal::json(&bill),
-        Output::Csv => terminal::line(csv::render(&bill).trim_end()),
-        Output::Html => terminal::line(html::render(&bill, &certified)),
+        Output::Json => terminal::json(bill),
+        Output::Csv => terminal::line(csv().trim_end()),
+        Output::Html => terminal::line(html()),
         Output::Text | Output::Candid | Output::Jsonl => {
-            show(&bill, &certified);
+            show();
             context.note(format_args!(
                 "Proven with the root key {}…; keep it with -o json, check it with `mains bill verify`.",
-                key_end(client.root_key())
+                key_end(root_key)
             ));
         }
     }
-    Ok(())
 }
 
 /// The account of the cycles ledger that `text` names; nothing if it may be a canister's id or name. A canister's own account is named

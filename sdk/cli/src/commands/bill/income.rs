@@ -2,8 +2,8 @@
 
 mod html;
 
-use super::{html::page, key_end};
-use crate::{args::Output, context::Context, moment, plots, terminal};
+use super::html::page;
+use crate::{context::Context, moment, plots, terminal};
 use anyhow::{Result, anyhow};
 use candid::Principal;
 use mains_ledger::{
@@ -19,18 +19,8 @@ pub(super) async fn run(context: &Context, operator: &str, from: Option<Bound>, 
         .map_err(|_| anyhow!("`{operator}` is no principal: `mains node earnings -o json` names operators"))?;
     let client = context.connect().await?;
     let income = client.income(operator, from, to).await?;
-    match context.shared.output {
-        Output::Json => terminal::json(&income),
-        Output::Csv => terminal::line(csv(&income).trim_end()),
-        Output::Html => terminal::line(page_of(&income)),
-        Output::Text | Output::Candid | Output::Jsonl => {
-            terminal::line(text(&income));
-            context.note(format_args!(
-                "Proven with the root key {}…; keep it with -o json, check it with `mains bill verify`.",
-                key_end(client.root_key())
-            ));
-        }
-    }
+    let show = || terminal::line(text(&income));
+    super::print(context, client.root_key(), &income, || csv(&income), || page_of(&income), show);
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 
 mod html;
 
-use super::{html::page, key_end};
-use crate::{args::Output, context::Context, moment, plots, terminal};
+use super::html::page;
+use crate::{context::Context, moment, plots, terminal};
 use anyhow::Result;
 use mains_client::wallet::{Line, Wallet};
 use mains_ledger::{
@@ -19,18 +19,8 @@ const LINES_SHOWN: usize = 40;
 pub(super) async fn run(context: &Context, member: Member, from: Option<Bound>, to: Option<Bound>) -> Result<()> {
     let client = context.connect().await?;
     let wallet = client.wallet(member, from, to).await?;
-    match context.shared.output {
-        Output::Json => terminal::json(&wallet),
-        Output::Csv => terminal::line(csv(&wallet).trim_end()),
-        Output::Html => terminal::line(page_of(&wallet)),
-        Output::Text | Output::Candid | Output::Jsonl => {
-            terminal::line(text(&wallet));
-            context.note(format_args!(
-                "Proven with the root key {}…; keep it with -o json, check it with `mains bill verify`.",
-                key_end(client.root_key())
-            ));
-        }
-    }
+    let show = || terminal::line(text(&wallet));
+    super::print(context, client.root_key(), &wallet, || csv(&wallet), || page_of(&wallet), show);
     Ok(())
 }
 
