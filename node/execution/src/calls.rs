@@ -176,11 +176,11 @@ fn route(state: &mut State, caller: &CanisterId, context: u64, call: OutgoingCal
     let number = state.insert_callback(caller, callback).expect("the caller has just run");
     let origin = CallOrigin::Canister { sender: *caller, callback: number, deadline: call.deadline };
     if is_built_in(state, &call.callee) {
-        if state.is_system_queue_full() {
-            return respond(state, &origin, Err(rejects::queue_full(&call.callee)), call.cycles);
+        if !state.system_queue.has_room(caller) {
+            return respond(state, &origin, Err(rejects::share_full(caller)), call.cycles);
         }
         let OutgoingCall { callee, method, argument, cycles, .. } = call;
-        return state.enqueue_system(SystemMessage { origin, sender: *caller, callee, method, argument, cycles });
+        return state.system_queue.push(SystemMessage { origin, sender: *caller, callee, method, argument, cycles });
     }
     let callee = state.canister(&call.callee).ok_or_else(|| rejects::not_found(&call.callee));
     if let Err(reject) = callee.and_then(induction::has_room) {

@@ -123,7 +123,7 @@ pub fn execute(engine: &dyn Engine, mut state: State, block: &Block) -> Executed
     if block.height == Height(1) {
         cycles_ledger::log_genesis(&mut round.state);
     }
-    while let Some(message) = round.state.dequeue_random(block.certified) {
+    while let Some(message) = round.state.system_queue.pop_random(block.certified) {
         system_calls::run(&mut round, &message);
     }
     timers::begin(&mut round.state);

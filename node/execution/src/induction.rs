@@ -43,9 +43,7 @@ fn receiver(call: &Call) -> Result<CanisterId, Reject> {
 /// Checks the call and charges its transport; returns what that cost.
 fn admit(state: &mut State, call: &Call, receiver: &CanisterId) -> Result<Cycles, Reject> {
     if is_built_in(state, &call.canister_id) {
-        if state.is_system_queue_full() {
-            return Err(rejects::queue_full(&call.canister_id));
-        }
+        has_system_room(state, &call.sender)?;
         let pays =
             state.canister(receiver).is_some_and(|canister| management::pays(canister, &call.sender, &call.method));
         return Ok(if pays { charge_affordable(state, receiver, call.bytes) } else { Cycles::ZERO });
@@ -94,6 +92,14 @@ fn charge(state: &mut State, id: &CanisterId, bytes: u64) -> Result<Cycles, Reje
 fn charge_affordable(state: &mut State, id: &CanisterId, bytes: u64) -> Cycles {
     let (_, message) = state.ledger.charge_affordable(id, Resource::IngressMessages, 1);
     let (_, bytes) = state.ledger.charge_affordable(id, Resource::IngressBytes, u128::from(bytes));
+/// Whether one more call of this sender to a built-in canister finds room.
+///
+/// # Errors
+/// It does not.
+pub(crate) fn has_system_room(state: &State, sender: &Principal) -> Result<(), Reject> {
+    if state.system_queue.has_room(sender) { Ok(()) } else { Err(rejects::share_full(sender)) }
+}
+
     message.saturating_add(bytes)
 }
 
@@ -104,7 +110,7 @@ fn queue(state: &mut State, call: &Call) {
         // No built-in canister asks for it.
         let origin = CallOrigin::Ingress { request_id, sender, info: None };
         let callee = call.canister_id;
-        state.enqueue_system(SystemMessage { origin, sender, callee, method, argument, cycles: Cycles::ZERO });
+        state.system_queue.push(SystemMessage { origin, sender, callee, method, argument, cycles: Cycles::ZERO });
     } else {
         let info = call.caller_info.clone();
         let message = Message::Ingress { request_id, sender, info, method, argument };

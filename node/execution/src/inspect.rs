@@ -20,6 +20,9 @@ use mains_types::{Principal, Reject, ids::utility_id, limits};
 /// What a client should be told instead. Nothing is charged.
 pub fn inspect(engine: &dyn Engine, state: &State, call: &Call) -> Result<(), Reject> {
     if call.canister_id == Principal::management_canister() {
+    if is_built_in(state, &call.canister_id) {
+        induction::has_system_room(state, &call.sender)?;
+    }
         return management::inspect(state, &call.sender, &call.method, &call.argument);
     }
     if call.canister_id == utility_id() {

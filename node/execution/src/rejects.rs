@@ -2,7 +2,7 @@
 //!
 //! Codes are the Internet Computer's, because its tools act on them.
 
-use mains_types::{CanisterId, Cycles, ErrorCode, Reject, RejectCode};
+use mains_types::{CanisterId, Cycles, ErrorCode, Principal, Reject, RejectCode};
 
 pub(crate) fn not_found(id: &CanisterId) -> Reject {
     Reject::new(RejectCode::DestinationInvalid, ErrorCode::CanisterNotFound, format!("Canister {id} not found"))
@@ -42,6 +42,12 @@ pub(crate) fn queue_full(id: &CanisterId) -> Reject {
 }
 
 pub(crate) fn out_of_cycles(id: &CanisterId, needed: Cycles, balance: Cycles, frozen: Cycles) -> Reject {
+/// Built-in canisters take no more calls of this sender for now.
+pub(crate) fn share_full(sender: &Principal) -> Reject {
+    let text = format!("Too many calls of {sender} to built-in canisters are waiting. Try again when some have ended.");
+    Reject::new(RejectCode::SysTransient, ErrorCode::CanisterQueueFull, text)
+}
+
     let text = format!(
         "Canister {id} is out of cycles: {needed} are needed, it has {balance}, of which {frozen} must stay \
          (freezing threshold). Top it up and try again."

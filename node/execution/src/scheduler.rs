@@ -4,8 +4,8 @@
 //! turn. So long messages cannot keep others from running, and others cannot keep them.
 //!
 //! Built-in canisters take a turn before each canister's and have a budget of their own, so that long installs and canisters
-//! cannot starve each other. Installs whose modules had their time to be compiled go first. What does not fit stays in its queue
-//! for the next block, in its order.
+//! cannot starve each other. Installs whose modules had their time to be compiled go first, then senders take turns. What does not
+//! fit stays in its queue for the next block, in its order.
 
 use crate::{execute::Round, run, slices, system_calls};
 use mains_types::limits;
@@ -20,7 +20,7 @@ pub(crate) fn run(round: &mut Round<'_>) {
             let has_run = if let Some(prepared) = round.state.take_prepared() {
                 system_calls::run_prepared(round, prepared);
                 true
-            } else if let Some(message) = round.state.dequeue_system() {
+            } else if let Some(message) = round.state.system_queue.pop() {
                 system_calls::run_or_put_off(round, message);
                 true
             } else {

@@ -40,10 +40,10 @@ pub(crate) fn run_or_put_off(round: &mut Round<'_>, message: SystemMessage) {
         (is_paused || round.state.is_preparing(id)) && !NEVER_WAIT.contains(&message.method.as_str())
     });
     if let Some(about) = about {
-        round.state.put_off(about, message);
+        round.state.system_queue.put_off(about, message);
     } else if message.callee == Principal::management_canister() && message.method == "raw_rand" {
         set_processing(&mut round.state, &message.origin);
-        round.state.enqueue_random(message);
+        round.state.system_queue.push_random(round.state.height, message);
     } else {
         run(round, &message);
     }

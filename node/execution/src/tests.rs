@@ -14,3 +14,4 @@ mod rounds;
 mod settlement;
 mod slices;
 mod storage;
+mod turns;

@@ -22,6 +22,7 @@ mod shared;
 pub mod snapshot;
 pub mod state;
 pub mod tokens;
+mod system_queue;
 
 pub use built_in::BuiltIn;
 pub use canister::{
@@ -46,3 +47,4 @@ pub use shared::Memo;
 pub use snapshot::Snapshot;
 pub use state::{EncodingError, Manifest, State, Subnet};
 pub use tokens::{Table, Tokens};
+pub use system_queue::SystemQueue;

@@ -23,11 +23,11 @@ use crate::{
     checkpoint::CHECKPOINT_INTERVAL,
     epochs::Epochs,
     ingress::IngressEntry,
-    message::{Hashed, SystemMessage},
     metrics::Metrics,
     preparing::Preparing,
     proposals::Proposals,
     protocol::{Protocol, SwitchRules},
+    system_queue::SystemQueue,
     tokens::Tokens,
 };
 use imbl::{OrdMap, OrdSet, Vector};
@@ -116,14 +116,8 @@ pub struct State {
     pub protocol: Protocol,
     /// The next turn number.
     next_turn: u64,
-    /// Calls to built-in canisters that wait, oldest first.
-    system_queue: Vector<Arc<Hashed<SystemMessage>>>,
-    /// Bytes of all calls to built-in canisters that wait, here and below.
-    system_queue_bytes: u64,
-    /// Calls that wait for random bytes, with the height that asked: nobody could know these bytes then.
-    random_queue: Vector<(Height, Arc<Hashed<SystemMessage>>)>,
-    /// Calls to built-in canisters about a canister that is paused or in the lane: they wait until it is not.
-    put_off: Vector<(CanisterId, Arc<Hashed<SystemMessage>>)>,
+    /// Calls to built-in canisters that wait.
+    pub system_queue: SystemQueue,
     /// Calls whose modules are being compiled, oldest first.
     preparing: Vector<Preparing>,
     /// The place of the module whose turn came last; 0 if no call waits.
@@ -220,10 +214,7 @@ impl State {
             proposals: Proposals::default(),
             protocol: Protocol::begin(rules),
             next_turn: 0,
-            system_queue: Vector::new(),
-            system_queue_bytes: 0,
-            random_queue: Vector::new(),
-            put_off: Vector::new(),
+            system_queue: SystemQueue::default(),
             preparing: Vector::new(),
             preparing_place: 0,
             storage_cursor: None,

@@ -149,9 +149,12 @@ pub const CANISTER_QUEUE_MAX: usize = 5_000;
 /// Bytes of messages waiting in one canister's input queue, responses not counted.
 pub const CANISTER_QUEUE_BYTES_MAX: u64 = 64 << 20;
 /// Calls to built-in canisters that wait, all together.
-pub const SYSTEM_QUEUE_MAX: usize = 10_000;
+pub const SYSTEM_QUEUE_MAX: u64 = 10_000;
 /// Bytes of these together.
 pub const SYSTEM_QUEUE_BYTES_MAX: u64 = 256 << 20;
+/// What is free of the first half of both is divided by this: a sender who has less waiting may send more. The other half is for
+/// the first calls of senders who have none.
+pub const SYSTEM_QUEUE_SHARE: u64 = 4;
 /// Calls of one canister still waiting for a response.
 pub const CANISTER_CALLBACKS_MAX: usize = 5_000;
 /// Bytes of certified data.

@@ -404,7 +404,7 @@ fn a_sender_has_so_many_places_and_no_more() {
         |at: &usize| matches!(network.state().ingress_status(&requests[*at]), Some(IngressStatus::Rejected(_)));
     assert_eq!((0..requests.len()).filter(is_refused).collect::<Vec<_>>(), [places]);
     let rounds = rounds_until_ended(&mut network, SLICE_NANOS, &requests[places + 1]);
-    assert_eq!(rounds, 3, "behind the one under way and the next, which has the same place");
+    assert_eq!(rounds, 2, "behind the one under way: its call had its turn before the second of the other sender");
 }
 
 #[test]

@@ -53,14 +53,9 @@ impl State {
     }
 
     fn certify_chain(&mut self) {
-        let waiting: Vec<Digest32> = self.system_queue.iter().map(|message| message.digest()).collect();
-        let random: Vec<(Height, Digest32)> =
-            self.random_queue.iter().map(|(asked, message)| (*asked, message.digest())).collect();
-        let put_off: Vec<(CanisterId, Digest32)> =
-            self.put_off.iter().map(|(about, message)| (*about, message.digest())).collect();
         let scheduler = digest::of(&(
             (self.next_canister, self.next_turn, self.storage_cursor),
-            (waiting, random, put_off, self.preparing_summary(), self.preparing_place),
+            (self.system_queue.summary(), self.preparing_summary(), self.preparing_place),
         ));
         put(&mut self.tree, &[b"time"], leb128(u128::from(self.time.get())));
         put(&mut self.tree, &[b"mains", b"height"], leb128(u128::from(self.height.get())));

@@ -222,11 +222,7 @@ impl State {
                 canister.callbacks.iter().filter_map(|(call, callback)| Some((callback.deadline?, *id, *call)));
             self.deadlines.extend(deadlines);
         }
-        let random = self.random_queue.iter().map(|(_, message)| message);
-        let waiting = self.system_queue.iter().chain(random).chain(self.put_off.iter().map(|(_, message)| message));
-        if waiting.map(|message| message.bytes()).sum::<u64>() != self.system_queue_bytes {
-            return Err(EncodingError::Inconsistent("bytes of the built-in canisters' queues".into()));
-        }
+        self.system_queue.rebuild().map_err(|what| EncodingError::Inconsistent(what.into()))?;
         let installing = self.canisters.values().filter_map(|canister| canister.paused.as_ref()?.installing.as_ref());
         let mut accepted = self.preparing.iter().map(|entry| &entry.module).chain(installing.map(|it| &it.module));
         if accepted.any(|module| module.id != *blake3::hash(&module.wasm).as_bytes()) {

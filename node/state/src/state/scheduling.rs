@@ -1,11 +1,8 @@
-//! Whose turn it is: canisters with messages, paused messages, calls to built-in canisters.
+//! Whose turn it is: canisters with messages, paused messages. Calls to built-in canisters wait in the [`crate::SystemQueue`].
 
 use super::State;
-use crate::{
-    Message, Paused,
-    message::{Hashed, SystemMessage},
-};
-use mains_types::{CanisterId, Height, UnixNanos, limits};
+use crate::{Message, Paused, message::Hashed};
+use mains_types::{CanisterId, UnixNanos, limits};
 use std::sync::Arc;
 
 impl State {
@@ -86,18 +83,7 @@ impl State {
     /// were put off go first in theirs.
     pub fn unpause(&mut self, id: &CanisterId) {
         self.line_up(id);
-        let (about, others) = self.put_off.iter().cloned().partition::<imbl::Vector<_>, _>(|(about, _)| about == id);
-        if !about.is_empty() {
-            let mut queue: imbl::Vector<_> = about.into_iter().map(|(_, message)| message).collect();
-            queue.append(std::mem::take(&mut self.system_queue));
-            (self.put_off, self.system_queue) = (others, queue);
-        }
-    }
-
-    /// Puts off a call about a canister that is paused or in the lane until it is not.
-    pub fn put_off(&mut self, about: CanisterId, message: SystemMessage) {
-        self.system_queue_bytes += message.bytes();
-        self.put_off.push_back((about, Arc::new(Hashed::new(message))));
+        self.system_queue.release(id);
     }
 
     /// When the next best-effort call stops waiting.
@@ -107,45 +93,7 @@ impl State {
 
     /// Whether something waits to be run.
     pub fn has_work(&self) -> bool {
-        let waits_for_turn = !self.ready.is_empty() || !self.paused.is_empty();
-        waits_for_turn || !self.system_queue.is_empty() || !self.random_queue.is_empty()
-    }
-
-    /// Puts a call at the end of the queue of the built-in canisters.
-    pub fn enqueue_system(&mut self, message: SystemMessage) {
-        self.system_queue_bytes += message.bytes();
-        self.system_queue.push_back(Arc::new(Hashed::new(message)));
-    }
-
-    /// Takes the oldest call to a built-in canister.
-    pub fn dequeue_system(&mut self) -> Option<SystemMessage> {
-        let message = self.system_queue.pop_front()?;
-        self.system_queue_bytes -= message.bytes();
-        Some(Arc::unwrap_or_clone(message).into_inner())
-    }
-
-    /// Whether the queue of the built-in canisters takes no more calls.
-    pub fn is_system_queue_full(&self) -> bool {
-        self.system_queue.len() + self.random_queue.len() + self.put_off.len() + self.preparing.len()
-            >= limits::SYSTEM_QUEUE_MAX
-            || self.system_queue_bytes >= limits::SYSTEM_QUEUE_BYTES_MAX
-    }
-
-    /// Puts off a call that asks for random bytes until its height is certified.
-    pub fn enqueue_random(&mut self, message: SystemMessage) {
-        self.system_queue_bytes += message.bytes();
-        self.random_queue.push_back((self.height, Arc::new(Hashed::new(message))));
-    }
-
-    /// Takes the oldest call that asked for random bytes at a height up to `certified`.
-    pub fn dequeue_random(&mut self, certified: Height) -> Option<SystemMessage> {
-        let (asked, _) = self.random_queue.front()?;
-        if *asked > certified {
-            return None;
-        }
-        let (_, message) = self.random_queue.pop_front()?;
-        self.system_queue_bytes -= message.bytes();
-        Some(Arc::unwrap_or_clone(message).into_inner())
+        !self.ready.is_empty() || !self.paused.is_empty() || self.system_queue.has_work()
     }
 
     /// Takes all messages out of a canister's queue, for whoever answers them.

@@ -61,7 +61,7 @@ fn busy() -> State {
     state.insert_ingress(RequestId([1; 32]), entry(u64::MAX, IngressStatus::Replied(Arc::new(vec![1, 2].into()))));
     state.insert_ingress(RequestId([2; 32]), entry(u64::MAX, IngressStatus::Rejected(reject)));
     state.insert_ingress(RequestId([3; 32]), entry(u64::MAX, IngressStatus::Processing));
-    state.enqueue_system(SystemMessage {
+    state.system_queue.push(SystemMessage {
         origin: CallOrigin::System,
         sender: Principal::anonymous(),
         callee: Principal::management_canister(),
