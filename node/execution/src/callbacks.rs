@@ -193,7 +193,7 @@ fn finish(
     if context.outstanding > 0 {
         canister.contexts.insert(context_id, context.clone());
     }
-    add_cost(state, &context.origin, cost);
+    add_cost(state, id, &context.origin, cost);
     if let Some((result, refund)) = answer {
         respond(state, &context.origin, result, refund);
     }

@@ -3,11 +3,13 @@
 //! Everything here is decided on replicated state, so all replicas decide alike. What stops a call without a trace: it was
 //! seen before, or has expired, or no more requests can be remembered.
 
-use crate::{calls::is_built_in, charges, execute::Call, management, rejects};
+use crate::{call_policy, calls::is_built_in, charges, execute::Call, management, rejects, system_canisters::utility};
 use mains_ledger::Resource;
 use mains_state::{CallOrigin, Canister, IngressEntry, IngressStatus, Message, RunStatus, State, SystemMessage};
 use mains_types::{
-    CanisterId, Cycles, Principal, Reject, limits,
+    CanisterId, Cycles, Principal, Reject,
+    ids::utility_id,
+    limits,
     planted::{self, Defect},
 };
 
@@ -44,14 +46,29 @@ fn receiver(call: &Call) -> Result<CanisterId, Reject> {
 fn admit(state: &mut State, call: &Call, receiver: &CanisterId) -> Result<Cycles, Reject> {
     if is_built_in(state, &call.canister_id) {
         has_system_room(state, &call.sender)?;
-        let pays =
-            state.canister(receiver).is_some_and(|canister| management::pays(canister, &call.sender, &call.method));
-        return Ok(if pays { charge_affordable(state, receiver, call.bytes) } else { Cycles::ZERO });
+        let Some(payer) = payer(state, call, receiver) else { return Ok(Cycles::ZERO) };
+        call_policy::check(payer, state.time, &call.sender, fee(state, call.bytes))?;
+        let payer = payer.id;
+        let cost = charge_affordable(state, &payer, call.bytes);
+        call_policy::admit(state, &payer, &call.sender, cost);
+        return Ok(cost);
     }
     let canister = state.canister(receiver).ok_or_else(|| rejects::not_found(receiver))?;
     ready_for_calls(canister)?;
     has_room(canister)?;
-    charge(state, receiver, call.bytes)
+    call_policy::check(canister, state.time, &call.sender, fee(state, call.bytes))?;
+    let cost = charge(state, receiver, call.bytes)?;
+    call_policy::admit(state, receiver, &call.sender, cost);
+    Ok(cost)
+}
+
+/// Who pays for a call to a built-in canister: the canister that it is about, if the sender may make it pay.
+fn payer<'a>(state: &'a State, call: &Call, receiver: &CanisterId) -> Option<&'a Canister> {
+    if call.canister_id == utility_id() {
+        let about = utility::subject(&call.method, &call.argument)?;
+        return state.canister(&about).filter(|canister| canister.is_controlled_by(&call.sender));
+    }
+    state.canister(receiver).filter(|canister| management::pays(canister, &call.sender, &call.method))
 }
 
 /// Whether a canister runs and has code.
@@ -77,6 +94,14 @@ pub(crate) fn has_room(canister: &Canister) -> Result<(), Reject> {
     if is_full { Err(rejects::queue_full(&canister.id)) } else { Ok(()) }
 }
 
+/// Whether one more call of this sender to a built-in canister finds room.
+///
+/// # Errors
+/// It does not.
+pub(crate) fn has_system_room(state: &State, sender: &Principal) -> Result<(), Reject> {
+    if state.system_queue.has_room(sender) { Ok(()) } else { Err(rejects::share_full(sender)) }
+}
+
 /// What taking in a message of this many bytes costs at most.
 pub(crate) fn fee(state: &State, bytes: u64) -> Cycles {
     let tariff = state.ledger.tariff();
@@ -92,14 +117,6 @@ fn charge(state: &mut State, id: &CanisterId, bytes: u64) -> Result<Cycles, Reje
 fn charge_affordable(state: &mut State, id: &CanisterId, bytes: u64) -> Cycles {
     let (_, message) = state.ledger.charge_affordable(id, Resource::IngressMessages, 1);
     let (_, bytes) = state.ledger.charge_affordable(id, Resource::IngressBytes, u128::from(bytes));
-/// Whether one more call of this sender to a built-in canister finds room.
-///
-/// # Errors
-/// It does not.
-pub(crate) fn has_system_room(state: &State, sender: &Principal) -> Result<(), Reject> {
-    if state.system_queue.has_room(sender) { Ok(()) } else { Err(rejects::share_full(sender)) }
-}
-
     message.saturating_add(bytes)
 }
 

@@ -1,6 +1,7 @@
 //! Whether this replica should take a client's call into its pool: its own view, never a replicated verdict.
 
 use crate::{
+    call_policy,
     calls::is_built_in,
     charges,
     engine::{Engine, Entry, Run},
@@ -13,20 +14,20 @@ use crate::{
 use mains_state::State;
 use mains_types::{Principal, Reject, ids::utility_id, limits};
 
-/// Whether a call would reach its method on this state: the canister exists, runs, is not frozen, has the method, and its
-/// `canister_inspect_message` accepts.
+/// Whether a call would reach its method on this state: the canister exists, runs, is not frozen, has the method, its limits on
+/// calls from outside are not used up, and its `canister_inspect_message` accepts.
 ///
 /// # Errors
 /// What a client should be told instead. Nothing is charged.
 pub fn inspect(engine: &dyn Engine, state: &State, call: &Call) -> Result<(), Reject> {
-    if call.canister_id == Principal::management_canister() {
     if is_built_in(state, &call.canister_id) {
         induction::has_system_room(state, &call.sender)?;
     }
+    if call.canister_id == Principal::management_canister() {
         return management::inspect(state, &call.sender, &call.method, &call.argument);
     }
     if call.canister_id == utility_id() {
-        return utility::inspect(state, &call.sender);
+        return utility::inspect(state, call);
     }
     if is_built_in(state, &call.canister_id) {
         return system_canisters::inspect(state, &call.canister_id, &call.method, &call.argument);
@@ -35,6 +36,7 @@ pub fn inspect(engine: &dyn Engine, state: &State, call: &Call) -> Result<(), Re
     let canister = state.canister_shared(id).ok_or_else(|| rejects::not_found(id))?;
     induction::ready_for_calls(&canister)?;
     induction::has_room(&canister)?;
+    call_policy::check(&canister, state.time, &call.sender, induction::fee(state, call.bytes))?;
     let execution = charges::execution_cost(state.ledger.tariff(), limits::UPDATE_INSTRUCTIONS_MAX);
     charges::require_liquid(state, id, induction::fee(state, call.bytes).saturating_add(execution))?;
     let code = canister.code.as_ref().ok_or_else(|| rejects::no_module(id))?;

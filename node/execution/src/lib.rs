@@ -5,6 +5,7 @@
 //!
 //! [`execute`] is the only way a state changes; [`query()`], [`inspect()`] and [`read_state`] only look at one.
 
+mod call_policy;
 mod callbacks;
 mod calls;
 mod charges;

@@ -2,7 +2,8 @@
 //!
 //! Codes are the Internet Computer's, because its tools act on them.
 
-use mains_types::{CanisterId, Cycles, ErrorCode, Principal, Reject, RejectCode};
+use mains_state::{CallPolicy, call_policy::Exhausted};
+use mains_types::{CanisterId, Cycles, ErrorCode, Principal, Reject, RejectCode, UnixNanos, limits};
 
 pub(crate) fn not_found(id: &CanisterId) -> Reject {
     Reject::new(RejectCode::DestinationInvalid, ErrorCode::CanisterNotFound, format!("Canister {id} not found"))
@@ -41,13 +42,13 @@ pub(crate) fn queue_full(id: &CanisterId) -> Reject {
     Reject::new(RejectCode::SysTransient, ErrorCode::CanisterQueueFull, text)
 }
 
-pub(crate) fn out_of_cycles(id: &CanisterId, needed: Cycles, balance: Cycles, frozen: Cycles) -> Reject {
 /// Built-in canisters take no more calls of this sender for now.
 pub(crate) fn share_full(sender: &Principal) -> Reject {
     let text = format!("Too many calls of {sender} to built-in canisters are waiting. Try again when some have ended.");
     Reject::new(RejectCode::SysTransient, ErrorCode::CanisterQueueFull, text)
 }
 
+pub(crate) fn out_of_cycles(id: &CanisterId, needed: Cycles, balance: Cycles, frozen: Cycles) -> Reject {
     let text = format!(
         "Canister {id} is out of cycles: {needed} are needed, it has {balance}, of which {frozen} must stay \
          (freezing threshold). Top it up and try again."
@@ -71,6 +72,27 @@ pub(crate) fn by_canister(message: String) -> Reject {
 
 pub(crate) fn not_accepted(id: &CanisterId) -> Reject {
     let text = format!("Canister {id} rejected the message");
+    Reject::new(RejectCode::CanisterReject, ErrorCode::CanisterRejectedMessage, text)
+}
+
+/// A limit that the canister's controllers set on calls from outside is used up.
+pub(crate) fn call_policy(id: &CanisterId, policy: &CallPolicy, exhausted: Exhausted, now: UnixNanos) -> Reject {
+    let cycles = policy.cycles_per_hour.unwrap_or_default();
+    let calls = policy.calls_per_caller_per_hour.unwrap_or_default();
+    let why = match exhausted {
+        Exhausted::Cycles => format!("may cost it {cycles} cycles an hour, of which {} are spent", policy.spent(now)),
+        Exhausted::Caller => format!("are limited to {calls} an hour for each caller, and this one has made so many"),
+        Exhausted::Others => format!(
+            "are limited to {calls} an hour for each caller; {} have called, and all others together have made as many \
+             as these may",
+            limits::CALL_POLICY_CALLERS_MAX
+        ),
+    };
+    let advice = match policy.ends_at(now) {
+        Some(end) => format!("Try again in {} minutes.", end.nanos_since(now).div_ceil(60 * UnixNanos::SECOND)),
+        None => "One alone is more than that.".into(),
+    };
+    let text = format!("Canister {id} does not take this call: calls from outside {why}. {advice}");
     Reject::new(RejectCode::CanisterReject, ErrorCode::CanisterRejectedMessage, text)
 }
 

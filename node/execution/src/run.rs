@@ -1,7 +1,7 @@
 //! Runs one message of a canister's queue: sets money aside, runs, commits or undoes, charges, answers.
 
 use crate::{
-    callbacks,
+    call_policy, callbacks,
     calls::{self, respond},
     charges::{self, Budget},
     engine::{Entry, Ran, Run, Trap},
@@ -207,6 +207,7 @@ fn prepare(
 ) -> Result<(String, Budget), Reject> {
     let canister = state.canister(id).ok_or_else(|| rejects::not_found(id))?;
     induction::ready_for_calls(canister)?;
+    call_policy::check_begin(canister, state.time, origin)?;
     let least = canister.settings.minimum_incoming_canister_call_cycles;
     let is_foreign = matches!(origin, CallOrigin::Canister { sender, .. } if sender != id);
     if is_foreign && cycles < least {
@@ -295,12 +296,12 @@ pub(crate) fn begin(
     let committed = match result {
         Ok(committed) => committed,
         Err(trap) => {
-            add_cost(state, &origin, cost);
+            add_cost(state, id, &origin, cost);
             return respond(state, &origin, Err(traps::reject(id, &trap)), available);
         }
     };
     cost = cost.saturating_add(committed.fees);
-    add_cost(state, &origin, cost);
+    add_cost(state, id, &origin, cost);
     let mut context = CallContext {
         origin,
         responded: false,
@@ -324,8 +325,9 @@ pub(crate) fn begin(
     }
 }
 
-/// Adds to what a client's request has cost.
-pub(crate) fn add_cost(state: &mut State, origin: &CallOrigin, cost: Cycles) {
+/// Adds to what a client's request has cost, and to what such requests have cost the canister that paid.
+pub(crate) fn add_cost(state: &mut State, payer: &CanisterId, origin: &CallOrigin, cost: Cycles) {
+    call_policy::spend(state, payer, origin, cost);
     if let CallOrigin::Ingress { request_id, .. } = origin {
         state.add_ingress_cost(request_id, cost);
     }

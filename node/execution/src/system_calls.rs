@@ -190,8 +190,9 @@ fn attempt(round: &mut Round<'_>, message: &SystemMessage, attempt: Attempt) {
         }
     }
     if let Some(budget) = budget {
+        let payer = budget.payer();
         let cost = settle(&mut round.state, budget, instructions_used, compiled.min(work_max.compile));
-        run::add_cost(&mut round.state, &message.origin, cost);
+        run::add_cost(&mut round.state, &payer, &message.origin, cost);
     }
     match outcome {
         Outcome::Reply(reply) => calls::respond(&mut round.state, &message.origin, Ok(reply), cycles),
@@ -217,7 +218,7 @@ fn charge_compiling(state: &mut State, message: &SystemMessage, budget: &mut Bud
     if work_max.compile > 0 {
         let compiled = compiled.min(work_max.compile);
         let cost = budget.charge(state, Resource::CompileInstructions, u128::from(compiled));
-        run::add_cost(state, &message.origin, cost);
+        run::add_cost(state, &budget.payer(), &message.origin, cost);
     }
     let most = charges::execution_cost(state.ledger.tariff(), work_max.run);
     budget.lower(state, most);

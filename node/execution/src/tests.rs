@@ -8,6 +8,7 @@ mod lane;
 mod low_memory;
 mod money;
 mod network;
+mod policy;
 mod random;
 mod reading;
 mod rounds;

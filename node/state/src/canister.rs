@@ -3,7 +3,7 @@
 //! Its cycles are not here but in the ledger (`mains_ledger`).
 
 use crate::{
-    Heap, PageTree, Snapshot,
+    CallPolicy, Heap, PageTree, Snapshot,
     message::{CallContext, CallOrigin, Callback, Hashed, Message},
     paused::Paused,
     snapshot::HookStatus,
@@ -263,6 +263,8 @@ pub struct Canister {
     pub id: CanisterId,
     /// Its settings.
     pub settings: Settings,
+    /// Limits on what calls from outside cost it, if its controllers set any.
+    pub call_policy: Option<Box<CallPolicy>>,
     /// Whether it takes messages.
     pub status: RunStatus,
     /// Its code, if any is installed.
@@ -324,6 +326,7 @@ impl Canister {
         Self {
             id,
             settings,
+            call_policy: None,
             status: RunStatus::Running,
             code: None,
             version: 0,
@@ -368,11 +371,12 @@ impl Canister {
         self.kept_bytes().saturating_add(more).max(self.settings.memory_allocation)
     }
 
-    /// Bytes of its code, memories, chunks, snapshots and log.
+    /// Bytes of its code, memories, chunks, snapshots, log and call policy.
     fn kept_bytes(&self) -> u64 {
         let code = self.code.as_ref().map_or(0, Code::memory_bytes);
         let chunks: u64 = self.chunks.values().map(|chunk| chunk.len() as u64).sum();
-        code + chunks + self.snapshots_bytes() + self.log_bytes()
+        let policy = self.call_policy.as_ref().map_or(0, |policy| policy.bytes());
+        code + chunks + self.snapshots_bytes() + self.log_bytes() + policy
     }
 
     /// What it costs while it does nothing.

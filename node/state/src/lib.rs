@@ -5,6 +5,7 @@
 
 pub mod blob;
 pub mod built_in;
+pub mod call_policy;
 pub mod canister;
 pub mod checkpoint;
 pub mod epochs;
@@ -21,10 +22,11 @@ pub mod protocol;
 mod shared;
 pub mod snapshot;
 pub mod state;
-pub mod tokens;
 mod system_queue;
+pub mod tokens;
 
 pub use built_in::BuiltIn;
+pub use call_policy::CallPolicy;
 pub use canister::{
     Canister, Change, ChangeKind, Code, Exports, LogRecord, LogVisibility, PUBLISHER_SECTION, RunStatus, Section,
     Settings, Stop,
@@ -46,5 +48,5 @@ pub use protocol::{Announcement, Protocol, Switch, SwitchRules, VersionMark};
 pub use shared::Memo;
 pub use snapshot::Snapshot;
 pub use state::{EncodingError, Manifest, State, Subnet};
-pub use tokens::{Table, Tokens};
 pub use system_queue::SystemQueue;
+pub use tokens::{Table, Tokens};

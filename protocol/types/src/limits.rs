@@ -155,6 +155,10 @@ pub const SYSTEM_QUEUE_BYTES_MAX: u64 = 256 << 20;
 /// What is free of the first half of both is divided by this: a sender who has less waiting may send more. The other half is for
 /// the first calls of senders who have none.
 pub const SYSTEM_QUEUE_SHARE: u64 = 4;
+/// How long a window lasts in which a canister's limits on calls from outside count.
+pub const CALL_POLICY_WINDOW_NANOS: u64 = 60 * 60 * 1_000_000_000;
+/// Callers whose calls are counted each on its own in a window; all others count together.
+pub const CALL_POLICY_CALLERS_MAX: usize = 1_000;
 /// Calls of one canister still waiting for a response.
 pub const CANISTER_CALLBACKS_MAX: usize = 5_000;
 /// Bytes of certified data.

@@ -6,16 +6,21 @@ mod types;
 use super::blocks::members;
 use crate::{
     calls::SystemCall,
+    charges,
+    execute::Call,
     management::{codec, refusal},
 };
 use candid::Principal;
 use mains_ledger::{Footprint, Health, Resource, tariff::Amendment};
-use mains_state::{State, epochs::Settled, proposals::Nodes};
+use mains_state::{CallPolicy, Canister, State, epochs::Settled, proposals::Nodes};
 use mains_types::{CanisterId, Reject};
 use types::{
-    Answer, ChangeArgument, EarningsReply, HealthReply, ProposalReply, ScheduledReply, SettlementReply,
-    SettlementsArgument, TariffReply,
+    Answer, CallPolicyArgument, CallPolicyReply, ChangeArgument, EarningsReply, HealthReply, ProposalReply,
+    ScheduledReply, SettlementReply, SettlementsArgument, TariffReply,
 };
+
+/// The method of controllers.
+const SET_CALL_POLICY: &str = "set_call_policy";
 
 /// Settlements and tariffs that one answer holds: with 128 members each, far below what a reply may have.
 const ROWS_MAX: usize = 60;
@@ -44,17 +49,34 @@ fn nodes(state: &State) -> Nodes {
     nodes
 }
 
-/// Whether a client's call is worth a place in a block: only operators change anything here, and queries are answered as
-/// queries.
+/// Whether a client's call is worth a place in a block: operators change tariffs, controllers limit calls of their canisters, and
+/// queries are answered as queries.
 ///
 /// # Errors
 /// It is not.
-pub(crate) fn inspect(state: &State, sender: &Principal) -> Result<(), Reject> {
-    if nodes(state).contains_key(sender) {
+pub(crate) fn inspect(state: &State, call: &Call) -> Result<(), Reject> {
+    if call.method == SET_CALL_POLICY {
+        let (args,) = codec::decode::<(CallPolicyArgument,)>(&call.method, &call.argument)?;
+        return controlled(state, &args.canister_id, &call.sender).map(|_| ()).map_err(refusal::payload);
+    }
+    if nodes(state).contains_key(&call.sender) {
         Ok(())
     } else {
-        Err(refusal::payload("Only operators of nodes change tariffs; everything else here is a query."))
+        Err(refusal::payload(
+            "Only operators of nodes change tariffs; everything else here but set_call_policy is a query.",
+        ))
     }
+}
+
+/// The canister that a client's call is about, which pays for it if its controller sent it.
+pub(crate) fn subject(method: &str, argument: &[u8]) -> Option<CanisterId> {
+    let decode = || codec::decode::<(CallPolicyArgument,)>(method, argument).ok();
+    (method == SET_CALL_POLICY).then(decode).flatten().map(|(args,)| args.canister_id)
+}
+
+fn controlled<'a>(state: &'a State, id: &CanisterId, sender: &Principal) -> Result<&'a Canister, String> {
+    let canister = state.canister(id).ok_or_else(|| format!("There is no canister {id}."))?;
+    if canister.is_controlled_by(sender) { Ok(canister) } else { Err(format!("{sender} is no controller of {id}.")) }
 }
 
 /// Answers a method that changes something; `None` for any other.
@@ -62,6 +84,9 @@ pub(super) fn call(call: &mut SystemCall<'_>) -> Option<Result<Vec<u8>, Reject>>
     Some(match call.method {
         "propose_tariff" => codec::decode(call.method, call.argument).map(|args| codec::encode(&propose(call, args))),
         "vote" => codec::decode(call.method, call.argument).map(|args| codec::encode(&vote(call, args))),
+        SET_CALL_POLICY => {
+            codec::decode(call.method, call.argument).map(|(args,)| codec::encode(&set_call_policy(call, args)))
+        }
         _ => return None,
     })
 }
@@ -79,6 +104,26 @@ fn vote(call: &mut SystemCall<'_>, (id, is_for): (u64, bool)) -> Answer<()> {
     let epoch = call.state.epochs.number();
     let counted = call.state.proposals.vote(id, call.sender, is_for, epoch, &nodes);
     counted.map_err(|error| error.to_string())
+}
+
+fn set_call_policy(call: &mut SystemCall<'_>, args: CallPolicyArgument) -> Answer<()> {
+    let (id, state) = (args.canister_id, &mut *call.state);
+    let before = controlled(state, &id, &call.sender)?.call_policy.clone();
+    let cycles = args.cycles_per_hour.map(|cycles| codec::cycles("cycles_per_hour", &cycles));
+    let cycles = cycles.transpose().map_err(|reject| reject.message)?;
+    let calls = args.calls_per_caller_per_hour;
+    let mut policy = before.clone().unwrap_or_default();
+    policy.set(cycles, calls);
+    let policy = (cycles.is_some() || calls.is_some()).then_some(policy);
+    let bytes = |policy: &Option<Box<CallPolicy>>| policy.as_ref().map_or(0, |policy| policy.bytes());
+    let more = bytes(&policy).saturating_sub(bytes(&before));
+    state.claim_storage(more).map_err(|left| refusal::no_storage(more, left).message)?;
+    // Storage is paid by the bytes that there were.
+    charges::settle_storage(state, &id);
+    if let Some(canister) = state.canister_mut(&id) {
+        canister.call_policy = policy;
+    }
+    Ok(())
 }
 
 /// Answers a query.
@@ -101,6 +146,10 @@ pub(super) fn query(state: &State, method: &str, argument: &[u8]) -> Option<Resu
         "member_blocks" => {
             codec::decode(method, argument).map(|(args,)| codec::encode(&members::member_blocks(state, &args)))
         }
+        "call_policy" => codec::decode(method, argument).map(|(id,): (CanisterId,)| {
+            let policy = state.canister(&id).and_then(|canister| canister.call_policy.as_deref());
+            codec::encode(&policy.map(|policy| CallPolicyReply::of(policy, state.time)))
+        }),
         "alerts" => codec::decode(method, argument).map(|(id,)| {
             let health = health(state, &id).map(|health| HealthReply::of(&health));
             codec::encode(&health)

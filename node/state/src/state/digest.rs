@@ -1,7 +1,7 @@
 //! What of a value goes into the root: BLAKE3 over its canonical encoding, large parts by their own digests.
 
 use crate::{
-    Canister, Code, RunStatus, Settings, Snapshot,
+    CallPolicy, Canister, Code, RunStatus, Settings, Snapshot,
     canister::{Change, LogRecord},
     message::{CallContext, Callback},
     paused::{Beginning, Draft, Installing, Paused},
@@ -25,6 +25,7 @@ pub(super) fn canister(canister: &Canister) -> Digest32 {
     let Canister {
         id,
         settings,
+        call_policy,
         status,
         code,
         version,
@@ -55,6 +56,7 @@ pub(super) fn canister(canister: &Canister) -> Digest32 {
     of(&Summary {
         id,
         settings,
+        call_policy,
         status,
         code: code.as_ref().map(summarise),
         version: *version,
@@ -179,6 +181,7 @@ struct UploadSummary<'a> {
 struct Summary<'a> {
     id: &'a CanisterId,
     settings: &'a Settings,
+    call_policy: &'a Option<Box<CallPolicy>>,
     status: &'a RunStatus,
     code: Option<CodeSummary<'a>>,
     version: u64,

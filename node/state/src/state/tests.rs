@@ -165,7 +165,7 @@ fn what_the_root_does_not_cover_cannot_be_forged_in_an_encoding() {
 #[test]
 fn every_change_of_a_canister_changes_the_root_and_undoing_it_restores_it() {
     type Change = fn(&mut Canister);
-    let changes: [Change; 12] = [
+    let changes: [Change; 14] = [
         |canister| drop(canister.snapshots.remove(&1)),
         |canister| Arc::make_mut(canister.snapshots.get_mut(&0).unwrap()).canister_version += 1,
         |canister| {
@@ -179,6 +179,8 @@ fn every_change_of_a_canister_changes_the_root_and_undoing_it_restores_it() {
         |canister| canister.code.as_mut().unwrap().stable_pages += 1,
         |canister| canister.settings.freezing_threshold_seconds += 1,
         |canister| canister.certified_data = b"data".to_vec(),
+        |canister| canister.call_policy.get_or_insert_default().set(Some(Cycles(7)), None),
+        |canister| canister.call_policy.get_or_insert_default().admit(UnixNanos(9), &Principal::anonymous(), Cycles(7)),
         |canister| canister.status = RunStatus::Stopped,
         |canister| canister.heartbeat_waits ^= true,
         |canister| canister.append_log(UnixNanos(5), [b"more".to_vec()]),

@@ -2,6 +2,7 @@
 
 use super::types::ChangeArgument;
 use crate::{
+    Call,
     calls::Outcome,
     management::bench::{Bench, CREDIT, alice, bob, decode, reply},
 };
@@ -9,7 +10,7 @@ use candid::{CandidType, Deserialize, Nat, Principal};
 use mains_ledger::{Account, Resource};
 use mains_state::{Canister, Settings};
 use mains_types::{
-    CanisterId, Cycles, Height, UnixNanos,
+    CanisterId, Cycles, Height, RequestId, UnixNanos,
     ids::{canister_id, utility_id},
 };
 
@@ -19,6 +20,19 @@ struct Change {
     prices: Vec<(String, u64)>,
     shares: Option<Shares>,
     epoch_seconds: Option<u64>,
+}
+
+#[derive(CandidType)]
+struct Policy {
+    canister_id: Principal,
+    cycles_per_hour: Option<Nat>,
+    calls_per_caller_per_hour: Option<u32>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { canister_id: Principal::anonymous(), cycles_per_hour: None, calls_per_caller_per_hour: None }
+    }
 }
 
 #[derive(CandidType)]
@@ -209,8 +223,24 @@ fn operators_change_a_price_with_notice_and_a_canister_can_be_one_of_them() {
 #[test]
 fn nobody_but_operators_gets_a_call_into_a_block() {
     let bench = bench();
-    assert!(super::inspect(&bench.state, &alice()).is_ok());
-    assert!(super::inspect(&bench.state, &Principal::anonymous()).is_err());
+    let inspect = |sender, method: &str, argument: Vec<u8>| {
+        let call = Call {
+            request_id: RequestId([0; 32]),
+            sender,
+            caller_info: None,
+            canister_id: utility_id(),
+            method: method.into(),
+            argument,
+            expires_at: UnixNanos(0),
+            bytes: 100,
+        };
+        super::inspect(&bench.state, &call)
+    };
+    assert!(inspect(alice(), "vote", Vec::new()).is_ok());
+    assert!(inspect(Principal::anonymous(), "vote", Vec::new()).is_err());
+    let policy = |id| candid::encode_one(Policy { canister_id: id, ..Policy::default() }).unwrap();
+    assert!(inspect(alice(), "set_call_policy", policy(canister_id(0xfff))).is_err(), "no canister, no controller");
+    assert!(inspect(alice(), "set_call_policy", Vec::new()).is_err());
 }
 
 #[test]

@@ -6,10 +6,11 @@ use mains_ledger::{
     tariff::{Amendment, REFERENCE_NODES},
 };
 use mains_state::{
+    CallPolicy,
     epochs::{NodeWork, Settled},
     proposals::{Nodes, Proposal, Status},
 };
-use mains_types::Cycles;
+use mains_types::{Cycles, UnixNanos};
 use std::collections::BTreeMap;
 
 /// Done, or why not, in a sentence.
@@ -302,6 +303,34 @@ impl HealthReply {
             charged_usually: nat(health.charged_usually),
             runway_days: health.runway_days.map(Nat::from),
             alerts: health.alerts.iter().map(|alert| alert.name()).collect(),
+        }
+    }
+}
+
+#[derive(CandidType, Deserialize)]
+pub(super) struct CallPolicyArgument {
+    pub(super) canister_id: Principal,
+    pub(super) cycles_per_hour: Option<Nat>,
+    pub(super) calls_per_caller_per_hour: Option<u32>,
+}
+
+#[derive(CandidType)]
+pub(super) struct CallPolicyReply {
+    cycles_per_hour: Option<Nat>,
+    calls_per_caller_per_hour: Option<u32>,
+    spent: Nat,
+    callers: u32,
+    ends_at_nanos: Option<u64>,
+}
+
+impl CallPolicyReply {
+    pub(super) fn of(policy: &CallPolicy, now: UnixNanos) -> Self {
+        Self {
+            cycles_per_hour: policy.cycles_per_hour.map(|cycles| cycles.get().into()),
+            calls_per_caller_per_hour: policy.calls_per_caller_per_hour,
+            spent: policy.spent(now).get().into(),
+            callers: policy.callers_count(now) as u32,
+            ends_at_nanos: policy.ends_at(now).map(UnixNanos::get),
         }
     }
 }
