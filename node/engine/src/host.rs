@@ -21,6 +21,8 @@ pub(crate) struct Host {
     pub(crate) gas: Option<Global>,
     /// The instance's mark: below so many instructions left, the hook is called.
     pub(crate) mark: Option<Global>,
+    /// Instructions that the run may use until it waits or stops.
+    pub(crate) allowance: u64,
     /// Where the run waits for its next slice; without, it stops.
     pub(crate) pause: Option<Pause>,
     /// Whether the run was stopped because its allowance is used up.
@@ -115,7 +117,8 @@ pub(crate) fn allowance_used(mut caller: Caller<'_, Host>) -> wasmtime::Result<(
 }
 
 /// Has the hook called once the run has used more than `allowance` instructions.
-pub(crate) fn set_mark(store: impl AsContextMut<Data = Host>, allowance: u64) -> wasmtime::Result<()> {
+pub(crate) fn set_mark(mut store: impl AsContextMut<Data = Host>, allowance: u64) -> wasmtime::Result<()> {
+    store.as_context_mut().data_mut().allowance = allowance;
     let host = store.as_context().data().mark.zip(Some(store.as_context().data().instructions));
     let (mark, instructions) = host.ok_or_else(|| wasmtime::Error::msg("an instance without a mark"))?;
     let left = i64::try_from(instructions.saturating_sub(allowance)).unwrap_or(i64::MAX);

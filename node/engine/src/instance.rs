@@ -1,5 +1,7 @@
 //! A live instance: a module with a memory that equals one heap of the state. Between runs it is nothing but a cache of that.
 
+mod ending;
+
 use crate::{
     host::{self, Host},
     instrument::{GAS, HOOK, MARK, MEMORY, STACK, START, TABLE, global_export},
@@ -13,10 +15,7 @@ use mains_execution::{
     system_api::SystemApi,
 };
 use mains_state::{Continuation, Heap, PAGE_BYTES, PageTree, memory::Page};
-use mains_types::{
-    limits::{STACK_SLOTS_MAX, WASM_PAGE_BYTES},
-    planted::{self, Defect},
-};
+use mains_types::limits::{STACK_SLOTS_MAX, WASM_PAGE_BYTES};
 use std::{collections::HashMap, ops::Range, sync::Arc};
 use wasmtime::{Func, Global, Instance, Memory, Ref, Store, Table, TypedFunc, Val};
 
@@ -24,9 +23,6 @@ use wasmtime::{Func, Global, Instance, Memory, Ref, Store, Table, TypedFunc, Val
 const INSTANCE_BYTES: u64 = 32 << 10;
 
 const ZEROES: Page = [0; PAGE_BYTES];
-
-/// Ranges of pages that are protected again one by one; more are cheaper all at once.
-const RANGES_MAX: usize = 8;
 
 /// A live instance. Memory and globals equal `heap` whenever nothing runs.
 pub(crate) struct Live {
@@ -156,21 +152,20 @@ impl Live {
         host::set_mark(&mut self.store, allowance).expect("the pass made it a mutable i64");
         let result = self.invoke(entry);
         let (gas, stack) = (self.get(self.gas), self.get(self.stack));
+        let used = (limit - gas.max(0)) as u64;
         let host = self.store.data_mut();
         host.heap_limit_bytes = None;
         let api = host.api.take().expect("nobody else takes it");
         let (trap, is_stopped) = (host.trap.take(), host.is_stopped);
-        host.pause = None;
-        let outcome =
-            if is_stopped { Err(Trap::OutOfInstructions) } else { outcome::outcome(result, trap, gas, stack) };
-        if outcome.is_ok() && commit {
-            self.commit();
+        let slices = Slices { allowance: host.allowance, pause: host.pause.take() };
+        let ended = (!is_stopped).then(|| outcome::outcome(result, trap, gas, stack));
+        let (outcome, instructions) = self.end(ended, used, limit as u64, &api, commit, slices);
+        if commit && outcome == Some(Ok(())) {
             self.share(entry);
-        } else {
-            self.roll_back();
         }
-        let ran = Ran { api, outcome, instructions: (limit - gas.max(0)) as u64, heap: self.heap.clone() };
-        (ran, is_stopped)
+        let is_stopped = outcome.is_none();
+        let outcome = outcome.unwrap_or(Err(Trap::OutOfInstructions));
+        (Ran { api, outcome, instructions, heap: self.heap.clone() }, is_stopped)
     }
 
     fn invoke(&mut self, entry: &Entry) -> Result<(), Failure> {
@@ -205,58 +200,11 @@ impl Live {
         Ok(function)
     }
 
-    /// Takes what the run wrote into a new heap.
-    fn commit(&mut self) {
-        let mut pages = self.heap.pages.clone();
-        if let Some(memory) = self.memory {
-            let bytes = memory.data(&self.store);
-            self.tracker.written(bytes.as_ptr() as usize, bytes.len(), true, &mut |range| {
-                for index in indices(range) {
-                    pages.set(index, bytes[span(index)].try_into().expect("a page's span has a page's length"));
-                }
-            });
-        }
-        self.heap = Heap { pages, bytes: self.bytes(), globals: self.read_globals() };
-    }
-
     /// Lets a canister that has just begun share with others of its module what came out equal.
     fn share(&mut self, entry: &Entry) {
         if let Some(image) = self.module.image(entry) {
             self.heap.pages.share_with(image.get_or_init(|| self.heap.pages.clone()));
         }
-    }
-
-    /// Undoes what the run wrote. A memory that grew keeps its size: then the instance is of no more use.
-    fn roll_back(&mut self) {
-        if !self.fits(self.heap.bytes) || planted::is(Defect::PageNotRolledBack) {
-            return;
-        }
-        if let Some(memory) = self.memory {
-            let bytes = memory.data_mut(&mut self.store);
-            let (start, length) = (bytes.as_ptr() as usize, bytes.len());
-            let (mut written, pages) = (Vec::new(), &self.heap.pages);
-            // Pages stay writable until they are restored.
-            self.tracker.written(start, length, false, &mut |range| {
-                for index in indices(range.clone()) {
-                    let (now, before) = (&mut bytes[span(index)], pages.get(index));
-                    let before = before.as_deref().unwrap_or(&ZEROES);
-                    if *now != before[..] {
-                        now.copy_from_slice(before);
-                    }
-                }
-                written.push(range);
-            });
-            if written.len() <= RANGES_MAX {
-                for range in written {
-                    self.tracker.settle(start + range.start, range.len());
-                }
-            } else {
-                self.tracker.forget(start, length);
-            }
-        }
-        let globals = std::mem::take(&mut self.heap.globals);
-        self.write_globals(&globals);
-        self.heap.globals = globals;
     }
 
     fn bytes(&self) -> u64 {
@@ -316,6 +264,12 @@ impl From<wasmtime::Error> for Failure {
     fn from(error: wasmtime::Error) -> Self {
         Self::Engine(error)
     }
+}
+
+/// How far a run may go, and where it waits for more.
+struct Slices {
+    allowance: u64,
+    pause: Option<Pause>,
 }
 
 /// The bytes of page `index`.

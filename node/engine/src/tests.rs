@@ -5,6 +5,7 @@ mod harness;
 mod lane;
 mod limits;
 mod modules;
+mod pages;
 mod persistence;
 mod slices;
 mod snapshots;

@@ -113,6 +113,11 @@ impl SystemApi {
         self.inputs.mode
     }
 
+    /// Whether all replicas make this run.
+    pub fn is_replicated(&self) -> bool {
+        self.inputs.replicated
+    }
+
     /// Instructions that the last call costs beyond its own, e.g. for the bytes it copied; resets to zero.
     pub fn take_charge(&mut self) -> u64 {
         std::mem::take(&mut self.charge)

@@ -192,7 +192,7 @@ fn operators_that_trap_trap_for_the_same_operands() {
     let pairs: Vec<Vec<u8>> = (0..OPERANDS.len() * OPERANDS.len())
         .map(|pair| [address(pair / OPERANDS.len()), address(pair % OPERANDS.len())].concat())
         .collect();
-    let Trace::Ran(steps) = agreed(&wasm, &pairs, 10_000) else { panic!("it runs") };
+    let Trace::Ran(steps) = agreed(&wasm, &pairs, 30_000) else { panic!("it runs") };
     let trapped = steps.iter().filter(|step| step.outcome.is_err()).count();
     assert!(trapped > 500 && trapped < steps.len() - 500, "{trapped} of {}", steps.len());
 }
