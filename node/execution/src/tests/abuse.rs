@@ -124,3 +124,65 @@ fn prices_that_rise_while_a_call_is_open_do_not_stop_its_response() {
     assert_eq!(network.outcome(&request).unwrap(), "done");
     assert_eq!(network.state().ledger.balance(&Account::InFlight), Cycles::ZERO);
 }
+
+#[test]
+fn cycles_that_a_canister_sends_to_itself_are_its_own_and_only_the_work_is_paid() {
+    for script in ["accept 5000000000;reply ok", "accept 7;reply ok", "reply ok", "accept 5;trap no"] {
+        let mut network = Network::new(&[script, "reply done", "reply refused"]);
+        let id = network.install(0x100, "m", CREDIT);
+        let _ = network.run(id, &format!("call {id} run 5000000000 0 1"));
+        let charged = network.state().ledger.canister(&id).unwrap().charged();
+        assert_eq!(network.balance(&id), CREDIT - charged, "{script}");
+        assert_eq!(network.state().ledger.balance(&Account::InFlight), Cycles::ZERO);
+    }
+}
+
+#[test]
+fn a_replay_in_the_same_block_or_later_costs_nothing() {
+    let mut network = Network::new(&[]);
+    let (id, to) = (network.install(0x100, "m", CREDIT), network.install(0x101, "m", CREDIT));
+    let (call, gift) = (network.call(2, id, "run", b"inc;reply_count"), top_up(&mut network, to, CREDIT));
+    network.block(vec![call.clone(), gift.clone(), call.clone(), gift.clone()]);
+    network.block(vec![gift, call.clone()]);
+    assert_eq!(network.outcome(&call.request_id).unwrap(), "1");
+    let meter = |resource| network.state().ledger.meter(&id, resource);
+    assert_eq!((meter(Resource::IngressMessages), meter(Resource::Execution)), (1, 1));
+    assert_eq!(network.state().ledger.canister(&to).unwrap().received, 2 * CREDIT, "minted, and given once");
+}
+
+#[test]
+fn who_freezes_while_a_call_is_open_gets_its_response_and_sends_no_more_money() {
+    let mut network =
+        Network::new(&["spin 2000000000;reply late", "call aaaaa-aa raw_rand 1 0 1;reply sent", "reply no"]);
+    let (caller, callee) = (network.install(0x100, "m", CREDIT), network.install(0x101, "m", CREDIT));
+    let call = network.call(1, caller, "run", format!("call {callee} run 5 0 1").as_bytes());
+    let request = call.request_id;
+    network.block(vec![call]);
+    let rest = network.balance(&caller) - 1_000_000;
+    network.state_mut().ledger.burn(&Account::Canister(caller), Cycles(rest)).unwrap();
+    network.block_until_idle();
+    let reject = network.outcome(&request).unwrap_err();
+    assert!(
+        reject.message.contains("more than the 0 that can be spent"),
+        "its callback ran and could not send: {reject}"
+    );
+    assert_eq!(network.state().ledger.balance(&Account::InFlight), Cycles::ZERO);
+    assert!(network.balance(&caller) > 0, "what was set aside for the response and not used came back");
+}
+
+#[test]
+fn what_was_set_aside_for_a_call_comes_back_to_a_canister_that_lost_its_code() {
+    let mut network = Network::new(&["spin 2000000000;reply late", "reply done"]);
+    let (caller, callee) = (network.install(0x100, "m", CREDIT), network.install(0x101, "m", CREDIT));
+    let call = network.call(2, caller, "run", format!("call {callee} run 77 0 1").as_bytes());
+    let request = call.request_id;
+    network.block(vec![call]);
+    let record = candid::encode_one(ic_management_canister_types::CanisterIdRecord { canister_id: caller }).unwrap();
+    let uninstall = network.call(1, Principal::management_canister(), "uninstall_code", &record);
+    network.block(vec![uninstall]);
+    assert!(network.outcome(&request).is_err(), "who waits is told at once");
+    network.block_until_idle();
+    let charged = network.state().ledger.canister(&caller).unwrap().charged();
+    assert_eq!(network.balance(&caller), CREDIT - charged);
+    assert_eq!(network.state().ledger.balance(&Account::InFlight), Cycles::ZERO);
+}

@@ -91,3 +91,101 @@ fn a_call_that_names_no_method_or_brings_too_much_takes_no_place_in_a_block() {
     }
     assert_eq!(inspect(mains_types::ids::cycles_minting_id(), "notify_top_up", 100), Ok(()));
 }
+
+fn allow(bench: &mut Bench, amount: Nat) {
+    let args = ApproveArgs {
+        from_subaccount: None,
+        spender: account(bob()),
+        amount,
+        expected_allowance: None,
+        expires_at: None,
+        fee: None,
+        memo: None,
+        created_at_time: None,
+    };
+    let allowed = reply(bench.call(alice(), cycles_ledger_id(), "icrc2_approve", &args));
+    decode::<Result<Nat, ApproveError>>(&allowed).unwrap();
+}
+
+/// Bob takes from Alice what she allows.
+fn take(bench: &mut Bench, to: Principal, amount: impl Into<Nat>) -> Result<Nat, TransferFromError> {
+    let args = TransferFromArgs {
+        spender_subaccount: None,
+        from: account(alice()),
+        to: account(to),
+        amount: amount.into(),
+        fee: None,
+        memo: None,
+        created_at_time: None,
+    };
+    decode(&reply(bench.call(bob(), cycles_ledger_id(), "icrc2_transfer_from", &args)))
+}
+
+#[test]
+fn an_allowance_without_end_takes_no_more_than_there_is() {
+    let mut bench = Bench::new();
+    for allowed in [Nat::from(u128::MAX), Nat::from(u128::MAX) + Nat::from(1_u8)] {
+        allow(&mut bench, allowed);
+        let (before, all) = (bench.state.ledger.digest(), balance(&bench, alice()));
+        for amount in [u128::MAX, u128::MAX - FEE, u128::MAX - FEE + 1, 1 << 126, all, all - FEE + 1] {
+            assert!(take(&mut bench, bob(), amount).is_err(), "{amount}");
+        }
+        assert!(take(&mut bench, bob(), Nat::from(u128::MAX) + Nat::from(FEE)).is_err());
+        assert_eq!(bench.state.ledger.digest(), before);
+    }
+    let all = balance(&bench, alice());
+    take(&mut bench, bob(), all - FEE).unwrap();
+    assert_eq!((balance(&bench, alice()), balance(&bench, bob())), (0, all - FEE));
+}
+
+#[test]
+fn what_a_spender_gives_back_to_its_owner_uses_up_the_allowance_and_pays_the_fee() {
+    let mut bench = Bench::new();
+    allow(&mut bench, (3 * FEE).into());
+    let before = balance(&bench, alice());
+    take(&mut bench, alice(), FEE).unwrap();
+    assert_eq!(balance(&bench, alice()), before - FEE);
+    let refused = take(&mut bench, alice(), FEE);
+    assert_eq!(refused, Err(TransferFromError::InsufficientAllowance { allowance: FEE.into() }));
+    take(&mut bench, alice(), 0_u8).unwrap();
+    assert!(take(&mut bench, alice(), 0_u8).is_err(), "nothing is left for the fee");
+}
+
+#[test]
+fn nobody_names_a_fee_of_his_own() {
+    let mut bench = Bench::new();
+    let before = bench.state.ledger.digest();
+    for fee in [0, 1, FEE - 1, FEE + 1, u128::MAX] {
+        let arg = TransferArg { fee: Some(fee.into()), ..transfer_arg(bob(), 5) };
+        let refused = transfer(&mut bench, alice(), &arg);
+        assert_eq!(refused, Err(TransferError::BadFee { expected_fee: FEE.into() }));
+    }
+    assert_eq!(bench.state.ledger.digest(), before);
+}
+
+#[test]
+fn dust_and_too_much_for_canisters_cost_the_fee_or_are_refused() {
+    #[derive(CandidType)]
+    struct Deposit {
+        to: IcrcAccount,
+    }
+    let mut bench = Bench::new();
+    let id = create(&mut bench, &create_args(2 * CREDIT)).unwrap().canister_id;
+    let (mine, its) = (balance(&bench, alice()), bench.state.ledger.canister_balance(&id).get());
+    withdraw(&mut bench, alice(), 1_u8, id).unwrap();
+    assert_eq!((balance(&bench, alice()), bench.state.ledger.canister_balance(&id).get()), (mine - FEE - 1, its + 1));
+    let deposit = Deposit { to: account(bob()) };
+    let before = bench.state.ledger.canister_balance(&id);
+    for dust in [0, 1, FEE - 1] {
+        let refused = bench.call_from(id, dust, cycles_ledger_id(), "deposit", &deposit);
+        assert!(matches!(refused, Outcome::Reject(_)), "{dust}");
+    }
+    assert_eq!((bench.state.ledger.canister_balance(&id), balance(&bench, bob())), (before, 0), "all came back");
+    let digest = bench.state.ledger.digest();
+    for amount in [u128::MAX, u128::MAX - FEE + 1, 1 << 127] {
+        assert!(create(&mut bench, &create_args(amount)).is_err());
+        let arg = ic::ProvisionalTopUpCanisterArgs { canister_id: id, amount: amount.into() };
+        bench.refused(alice(), "provisional_top_up_canister", &arg);
+    }
+    assert_eq!(bench.state.ledger.digest(), digest);
+}
