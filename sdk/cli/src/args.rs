@@ -1,6 +1,6 @@
 //! The command line: nouns, then verbs.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
@@ -278,6 +278,21 @@ pub(crate) enum CanisterCommand {
     },
     /// Show all canisters of the subnet.
     List,
+    /// Limit what calls of others than its controllers cost a canister. Replaces the limits that were set before.
+    #[command(group(ArgGroup::new("limits").required(true).multiple(true)))]
+    Limit {
+        /// The canister's name or id.
+        name: String,
+        /// Cycles that all such calls together may cost it in an hour; 0: nobody else may call.
+        #[arg(long, value_name = "CYCLES", group = "limits")]
+        cycles_per_hour: Option<u128>,
+        /// Calls that each caller may make in an hour.
+        #[arg(long, value_name = "CALLS", group = "limits")]
+        calls_per_caller: Option<u32>,
+        /// No limits.
+        #[arg(long, group = "limits", conflicts_with_all = ["cycles_per_hour", "calls_per_caller"])]
+        none: bool,
+    },
     /// Start a stopped canister.
     Start {
         /// The canister's name or id.

@@ -166,6 +166,12 @@ fn a_module_by_another_compiler_runs_and_keeps_its_heap_over_an_upgrade() {
     assert_eq!(mains.succeed(&["query", "motoko", "get", "-o", "candid"]).trim(), "(1 : nat)");
     let status = mains.json(&["canister", "status", "motoko"]);
     assert_eq!(status["status"], "running");
+    assert_eq!(status["call_policy"], Value::Null);
+    mains.succeed(&["canister", "limit", "motoko", "--cycles-per-hour", "5000000000", "--calls-per-caller", "7"]);
+    let shown = mains.succeed(&["canister", "status", "motoko"]);
+    assert!(shown.contains("5,000,000,000 cycles an hour, 0 spent") && shown.contains("7 an hour"), "{shown}");
+    mains.succeed(&["canister", "limit", "motoko", "--none"]);
+    assert_eq!(mains.json(&["canister", "status", "motoko"])["call_policy"], Value::Null);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the network costs and who is paid for it, as its utility canister tells. Answers of one node, signed by it; what is
 //! certified stands under `/mains/tariff` and `/mains/settlement`.
 
-use crate::{Client, ClientError};
+use crate::{Client, ClientError, Outcome, Rejection};
 use candid::{CandidType, Decode, Encode, Nat, Principal};
 use mains_types::{CanisterId, ids::utility_id};
 use serde::{Deserialize, Serialize};
@@ -116,6 +116,28 @@ pub struct Health {
     pub alerts: Vec<String>,
 }
 
+/// Limits on what calls of others than its controllers cost a canister, and what is used up of them.
+#[derive(Clone, Debug, CandidType, Deserialize, Serialize)]
+pub struct CallPolicy {
+    /// Cycles that these calls may cost it in an hour.
+    pub cycles_per_hour: Option<Nat>,
+    /// Calls that each caller may make in an hour.
+    pub calls_per_caller_per_hour: Option<u32>,
+    /// Cycles spent since the present hour began.
+    pub spent: Nat,
+    /// Callers that are counted each on its own.
+    pub callers: u32,
+    /// When the present hour ends (block time, nanoseconds since 1970), if one has begun.
+    pub ends_at_nanos: Option<u64>,
+}
+
+#[derive(CandidType)]
+struct CallPolicyArgument {
+    canister_id: Principal,
+    cycles_per_hour: Option<Nat>,
+    calls_per_caller_per_hour: Option<u32>,
+}
+
 #[derive(CandidType)]
 struct Range {
     up_to_epoch: Option<u64>,
@@ -158,5 +180,36 @@ impl Client {
     pub async fn health(&self, canister: CanisterId) -> Result<Option<Health>, ClientError> {
         let reply = self.query(utility_id(), "alerts", Encode!(&canister).expect("a principal encodes")).await?;
         Decode!(&reply, Option<Health>).map_err(|_| self.unexpected("an answer that is no health"))
+    }
+
+    /// A canister's limits on calls from outside; `None` if it has none.
+    ///
+    /// # Errors
+    /// No answer, or none of this form.
+    pub async fn call_policy(&self, canister: CanisterId) -> Result<Option<CallPolicy>, ClientError> {
+        let reply = self.query(utility_id(), "call_policy", Encode!(&canister)?).await?;
+        Decode!(&reply, Option<CallPolicy>).map_err(|_| self.unexpected("an answer that is no call policy"))
+    }
+
+    /// Replaces a canister's limits on calls from outside, in cycles an hour and in calls of each caller an hour. Without any limit
+    /// it has none. A refusal is a rejection.
+    ///
+    /// # Errors
+    /// The call did not end.
+    pub async fn set_call_policy(
+        &self,
+        canister_id: CanisterId,
+        cycles_per_hour: Option<u128>,
+        calls_per_caller_per_hour: Option<u32>,
+    ) -> Result<Outcome, ClientError> {
+        let cycles_per_hour = cycles_per_hour.map(Nat::from);
+        let argument = CallPolicyArgument { canister_id, cycles_per_hour, calls_per_caller_per_hour };
+        let mut outcome = self.call(utility_id(), "set_call_policy", Encode!(&argument)?).await?;
+        if let Ok(reply) = &outcome.result
+            && let Err(message) = Decode!(reply, Result<(), String>)?
+        {
+            outcome.result = Err(Rejection { code: 4, message, error_code: None });
+        }
+        Ok(outcome)
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     terminal::{self, Colour},
 };
 use anyhow::Result;
-use mains_client::{Client, management};
+use mains_client::{Client, management, utility::CallPolicy};
 use mains_types::CanisterId;
 use serde::Serialize;
 
@@ -28,6 +28,8 @@ struct Status {
     freezing_threshold_seconds: String,
     memory_bytes: String,
     compute_allocation_percent: String,
+    /// Limits on calls from outside, if it has any.
+    call_policy: Option<CallPolicy>,
 }
 
 pub(crate) async fn run(context: &Context, command: CanisterCommand) -> Result<()> {
@@ -38,6 +40,12 @@ pub(crate) async fn run(context: &Context, command: CanisterCommand) -> Result<(
             print(context, &status(&client, canister).await?);
         }
         CanisterCommand::List => list(context, &client).await?,
+        CanisterCommand::Limit { name, cycles_per_hour, calls_per_caller, none: _ } => {
+            let canister = context.canister(&client, &name)?;
+            let outcome = client.set_call_policy(canister, cycles_per_hour, calls_per_caller).await?;
+            call::print(context, &client, canister, &outcome, Some("limited".into()), &client.report().await?);
+            outcome.reply()?;
+        }
         CanisterCommand::Start { name } => {
             let canister = context.canister(&client, &name)?;
             let outcome = client.start_canister(canister).await?;
@@ -70,6 +78,7 @@ async fn status(client: &Client, canister: CanisterId) -> Result<Status> {
         freezing_threshold_seconds: number(&found.settings.freezing_threshold),
         memory_bytes: number(&found.memory_size),
         compute_allocation_percent: number(&found.settings.compute_allocation),
+        call_policy: client.call_policy(canister).await?,
     })
 }
 
@@ -94,7 +103,17 @@ fn print(context: &Context, status: &Status) {
         row("memory", format!("{} bytes", terminal::group(&status.memory_bytes))),
         row("frozen below", format!("the idle cost of {} s", terminal::group(&status.freezing_threshold_seconds))),
     ]);
+    rows.extend(status.call_policy.iter().flat_map(limits).map(|limit| row("outside calls", limit)));
     terminal::table(&rows);
+}
+
+/// What limits there are on calls from outside.
+fn limits(policy: &CallPolicy) -> Vec<String> {
+    let grouped = |number: &candid::Nat| terminal::group(management::cycles(number));
+    let spent = grouped(&policy.spent);
+    let cycles = policy.cycles_per_hour.iter().map(|most| format!("{} cycles an hour, {spent} spent", grouped(most)));
+    let calls = policy.calls_per_caller_per_hour.iter().map(|most| format!("{most} an hour for each caller"));
+    cycles.chain(calls).collect()
 }
 
 async fn list(context: &Context, client: &Client) -> Result<()> {

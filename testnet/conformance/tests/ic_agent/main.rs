@@ -2,6 +2,7 @@
 //! of the Internet Computer does with a canister, from creating it to upgrading it.
 
 mod certificates;
+mod limits;
 mod logins;
 mod reads;
 mod snapshots;
@@ -49,6 +50,7 @@ fn the_stock_agent_does_with_every_identity_what_it_does_on_the_internet_compute
         }
         reads::run(&mut suite).await.expect("the canisters to read");
         certificates::run(&mut suite).await;
+        suite.case("limits on calls from outside", limits::on_calls(&network)).await;
         suite.finish();
     });
 }
