@@ -5,6 +5,7 @@
 //! the state of that moment.
 
 use crate::{
+    call_policy,
     calls::{self, Outcome, SystemCall},
     charges::{self, Budget},
     execute::Round,
@@ -249,6 +250,9 @@ fn budget(
     let (Some(payer), Some(work_max)) = (subject.filter(pays), management::work_max(&message.method)) else {
         return Ok(None);
     };
+    if let Some(canister) = state.canister(payer) {
+        call_policy::check_begin(canister, state.time, &message.origin)?;
+    }
     let tariff = state.ledger.tariff();
     let most = charges::execution_cost(tariff, work_max.run);
     let compile = tariff.cost(Resource::CompileInstructions, u128::from(work_max.compile));

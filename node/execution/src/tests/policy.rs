@@ -4,7 +4,7 @@ use super::network::{CREDIT, Network};
 use crate::Call;
 use candid::{CandidType, Decode, Deserialize, Encode, Nat, Principal};
 use mains_ledger::Resource;
-use mains_state::{RunStatus, State};
+use mains_state::{IngressStatus, RunStatus, State};
 use mains_types::{CanisterId, ErrorCode, Reject, RejectCode, RequestId, UnixNanos, ids::utility_id, limits};
 
 const HOUR: u64 = limits::CALL_POLICY_WINDOW_NANOS;
@@ -44,7 +44,7 @@ fn limit(network: &mut Network, id: CanisterId, cycles: Option<u128>, calls: Opt
 
 fn answer(state: &State, request: &RequestId) -> Result<(), String> {
     match state.ingress_status(request) {
-        Some(mains_state::IngressStatus::Replied(reply)) => Decode!(reply, Result<(), String>).unwrap(),
+        Some(IngressStatus::Replied(reply)) => Decode!(reply, Result<(), String>).unwrap(),
         other => panic!("no answer: {other:?}"),
     }
 }
@@ -162,6 +162,39 @@ fn callbacks_and_calls_to_itself_count_and_calls_of_other_canisters_do_not() {
     assert!(calls(&mut network, other, &format!("call {id} run 0 0 1"), [2])[0].is_ok());
     assert!(calls(&mut network, id, &format!("call {id} run 0 0 1"), [1])[0].is_ok());
     assert_eq!(spent(&network), before);
+}
+
+#[test]
+fn strangers_who_may_read_snapshots_are_held_to_it_too() {
+    use ic_management_canister_types as ic;
+    let mut network = Network::new(&[]);
+    let id = network.install(0x100, "m", CREDIT);
+    network.state_mut().canister_mut(&id).unwrap().settings.snapshot_visibility = mains_state::LogVisibility::Public;
+    let management = Principal::management_canister();
+    let take = ic::TakeCanisterSnapshotArgs {
+        canister_id: id,
+        replace_snapshot: None,
+        uninstall_code: None,
+        sender_canister_version: None,
+    };
+    let take = network.call(1, management, "take_canister_snapshot", &Encode!(&take).unwrap());
+    let taken = take.request_id;
+    network.block(vec![take]);
+    let Some(IngressStatus::Replied(reply)) = network.state().ingress_status(&taken) else { panic!("it is taken") };
+    let snapshot_id = Decode!(reply, ic::Snapshot).unwrap().id;
+    limit(&mut network, id, Some(10 * CHEAP), None);
+    let before = paid(&network, &id);
+    let read = Encode!(&ic::ReadCanisterSnapshotMetadataArgs { canister_id: id, snapshot_id }).unwrap();
+    let method = "read_canister_snapshot_metadata";
+    let reads: Vec<_> = (2..200).map(|sender| network.call(sender, management, method, &read)).collect();
+    let ids: Vec<_> = reads.iter().map(|call| call.request_id).collect();
+    network.block(reads);
+    network.block_until_idle();
+    let is_done = |id: &&RequestId| matches!(network.state().ingress_status(id), Some(IngressStatus::Replied(_)));
+    let done = ids.iter().filter(is_done).count();
+    let spent = paid(&network, &id) - before;
+    assert!((1..100).contains(&done) && spent <= 13 * CHEAP, "{done}, {spent}");
+    assert_eq!(shown(&network, id).unwrap().spent, spent);
 }
 
 #[test]
