@@ -29,7 +29,7 @@ use std::ops::Range;
 use wasm_encoder::reencode;
 
 /// Names what this pass does to a module; part of every key under which its output is kept.
-pub const PASS_VERSION: u32 = 3;
+pub const PASS_VERSION: u32 = 4;
 
 /// Prefix of the names of our own exports; modules may not use it.
 pub(crate) const RESERVED: &str = "__mains_";

@@ -167,6 +167,14 @@ pub struct Ran {
 /// that all replicas make, whatever becomes of them. After a trap the last page of the heap does not count.
 pub const HEAP_PAGE_INSTRUCTIONS: u64 = 10_000;
 
+/// Instructions for each page of a heap that must be copied again, because a run grew memory and keeps nothing: memories do not
+/// shrink, so its instance is of no more use (about 3 us each). Of runs that all replicas make.
+pub const COPIED_PAGE_INSTRUCTIONS: u64 = 2_000;
+
+/// Instructions of a module that no canister has yet and that is compiled in the round of its call, apart from its bytes and from
+/// that: files, cache, its first instance (about 2 ms).
+pub const MODULE_INSTRUCTIONS: u64 = 5_000_000;
+
 /// Instructions that looking at a module costs for each of its bytes, whether it is accepted or not; compiling comes on top.
 pub const INSPECT_INSTRUCTIONS_PER_BYTE: u64 = 20;
 

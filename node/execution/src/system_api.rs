@@ -32,16 +32,17 @@ pub use effects::{Effects, OutgoingCall};
 pub use inputs::{CallPrices, Inputs, Price};
 pub use mode::{Mode, Modes};
 
-use crate::engine::Trap;
+use crate::engine::{HEAP_PAGE_INSTRUCTIONS, Trap};
 use mains_types::{Cycles, UnixNanos};
 use std::collections::VecDeque;
 
-/// Instructions of one call into the system interface, whatever it does: crossing into the host and back.
-pub const CALL_INSTRUCTIONS: u64 = 100;
+/// Instructions of one call into the system interface, whatever it does: crossing into the host and back (30 to 60 ns).
+pub const CALL_INSTRUCTIONS: u64 = 200;
 /// Instructions for each byte copied into or out of the heap.
 pub const BYTE_INSTRUCTIONS: u64 = 1;
-/// Instructions for each 4 KiB page of stable memory that a run writes first: the copy that can be dropped, and its hash later.
-pub const STABLE_PAGE_INSTRUCTIONS: u64 = 5_000;
+/// Instructions for each 4 KiB page of stable memory that a run writes first: the copy that can be dropped, and its hash later. As
+/// much as for a page of the heap.
+pub const STABLE_PAGE_INSTRUCTIONS: u64 = HEAP_PAGE_INSTRUCTIONS;
 /// Instructions of `call_perform`, for queueing the message.
 pub const CALL_PERFORM_INSTRUCTIONS: u64 = 5_000;
 /// Pages of stable memory that one run may write (1 GiB): bounds the host memory of a run.

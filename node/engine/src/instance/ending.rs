@@ -5,7 +5,7 @@
 
 use super::{Live, Slices, ZEROES, indices, span};
 use mains_execution::{
-    engine::{HEAP_PAGE_INSTRUCTIONS, Trap},
+    engine::{COPIED_PAGE_INSTRUCTIONS, HEAP_PAGE_INSTRUCTIONS, Trap},
     system_api::SystemApi,
 };
 use mains_state::{Heap, PAGE_BYTES};
@@ -49,7 +49,10 @@ impl Live {
         };
         let each = if is_charged { HEAP_PAGE_INSTRUCTIONS } else { 0 };
         let pages = if outcome.is_ok() { written.changed.len() as u64 } else { self.changed_before_a_trap(&written) };
-        let instructions = used.saturating_add(pages.saturating_mul(each));
+        let copied = if is_charged && !is_kept && !self.fits(self.heap.bytes) { self.heap.pages.len() } else { 0 };
+        let instructions = used
+            .saturating_add(pages.saturating_mul(each))
+            .saturating_add(copied.saturating_mul(COPIED_PAGE_INSTRUCTIONS));
         let outcome = if instructions > limit { outcome.and(Err(Trap::OutOfInstructions)) } else { outcome };
         let instructions = instructions.min(limit);
         let mut is_stopped = slices.pause.is_none() && instructions > slices.allowance;

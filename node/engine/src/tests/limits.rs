@@ -228,7 +228,9 @@ fn instructions_are_counted_as_the_table_says() {
         // Ten rounds of tee, get, const, add, const, lt, br_if.
         ("(loop (br_if 0 (i32.lt_u (local.tee 0 (i32.add (local.get 0) (i32.const 1))) (i32.const 10))))", 10 * 8),
         ("(call $one) (call $one)", 2 * (5 + 2)),
-        ("(call_indirect (type $none) (i32.const 0))", 11 + 2),
+        ("(drop (i64.rem_s (i64.const 7) (i64.const 2)))", 22),
+        ("(drop (f64.sqrt (f64.div (f64.const 7) (f64.const 2))))", 37),
+        ("(call_indirect (type $none) (i32.const 0))", 16 + 2),
         ("(drop (memory.grow (i32.const 3)))", 301 + 3 * 500),
         ("(memory.fill (i32.const 0) (i32.const 0) (i32.const 4096))", 103 + 4096),
     ] {

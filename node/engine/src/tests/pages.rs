@@ -3,7 +3,7 @@
 use super::harness::{Canister, engines, module};
 use crate::WasmtimeEngine;
 use mains_execution::{
-    engine::{Engine, Entry, HEAP_PAGE_INSTRUCTIONS, Trap},
+    engine::{COPIED_PAGE_INSTRUCTIONS, Engine, Entry, HEAP_PAGE_INSTRUCTIONS, Trap},
     system_api::Mode,
 };
 use mains_state::RunName;
@@ -63,6 +63,11 @@ fn pages_are_charged_for_too_when_the_message_fails_or_keeps_nothing() {
             // After a trap the last page does not count.
             let pages = if method == "grow" { 64 } else { 63 };
             assert_eq!(other.instructions, alike + pages * HEAP_PAGE_INSTRUCTIONS, "{method}");
+            let as_query =
+                canister.run(Mode::Query, Entry::Export(format!("canister_update {method}")), &argument(63, 7), false);
+            // Where memory grew, the 64 pages must be copied to an instance that has its old size.
+            let copied = if method == "grow" { 64 } else { 0 };
+            assert_eq!(alike, as_query.instructions + copied * COPIED_PAGE_INSTRUCTIONS, "{method}");
         }
         canister.instructions = code + 10 * HEAP_PAGE_INSTRUCTIONS;
         let failed = canister.update("fail", &argument(63, 8));

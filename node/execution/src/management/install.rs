@@ -4,7 +4,7 @@ use super::{Halt, chunks, codec, lifecycle, module, publisher, refusal};
 use crate::{
     calls::SystemCall,
     charges,
-    engine::{INSPECT_INSTRUCTIONS_PER_BYTE, ModuleInfo, SectionVisibility},
+    engine::{INSPECT_INSTRUCTIONS_PER_BYTE, MODULE_INSTRUCTIONS, ModuleInfo, SectionVisibility},
     hooks::{self, Hook, run_hook},
     traps,
 };
@@ -107,7 +107,8 @@ pub(super) fn accept_module<'a>(
             if weight > limits::COMPILE_AT_ONCE_INSTRUCTIONS_MAX && !is_known {
                 return Err(Halt::Prepare(accepted, weight));
             }
-            call.compiled = call.compiled.saturating_add(weight);
+            let apart = if is_known { 0 } else { MODULE_INSTRUCTIONS };
+            call.compiled = call.compiled.saturating_add(weight).saturating_add(apart);
             let counted = if is_known { &mut call.known } else { &mut call.compiled_here };
             *counted = counted.saturating_add(weight);
             call.steps.module = Some(accepted.clone());

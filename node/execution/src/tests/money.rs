@@ -1,4 +1,5 @@
 use super::network::{CREDIT, Network};
+use crate::engine::MODULE_INSTRUCTIONS;
 use mains_ledger::{Account, Resource};
 use mains_state::IngressStatus;
 use mains_types::{Cycles, ErrorCode, RejectCode, UnixNanos, limits};
@@ -86,8 +87,9 @@ fn an_install_is_charged_to_its_canister_even_if_it_fails() {
         network.state().ledger.meter(&id, Resource::Instructions),
         network.state().ledger.meter(&id, Resource::CompileInstructions),
     );
-    // Compiling costs 1,000 here; looking at the bytes comes on top.
-    assert!(meter >= 777 && (1_001..10_000).contains(&compiled));
+    // Compiling costs 1,000 here; looking at the bytes and installing a new module come on top.
+    let apart = u128::from(MODULE_INSTRUCTIONS);
+    assert!(meter >= 777 && (apart + 1_001..apart + 10_000).contains(&compiled));
     network.block(vec![bad]);
     assert!(network.outcome(&bad_id).unwrap_err().message.contains("'no'"));
     assert_eq!(network.run(id, "reply_count").unwrap(), "2");
