@@ -4,7 +4,9 @@ use bytes::Bytes;
 use mains_crypto::VerifiedCall;
 use mains_state::CallerInfo;
 use mains_types::{
-    CanisterId, RequestId, UnixNanos, limits,
+    CanisterId, RequestId, UnixNanos,
+    ids::is_unpaid,
+    limits,
     planted::{self, Defect},
 };
 use mains_wire::SenderInfo;
@@ -104,11 +106,12 @@ impl Pool {
     pub fn select(&self, taken: &HashSet<RequestId>, time: UnixNanos, bytes_max: usize) -> Vec<Bytes> {
         let calls = self.lock();
         let mut chosen = Vec::new();
-        let (mut bytes, mut signature_units) = (0, 0);
+        let (mut bytes, mut signature_units, mut unpaid) = (0, 0, 0);
         for id in calls.by_turn.values() {
             let waiting = &calls.by_id[id];
             let expired = waiting.call.check_at_block(time).is_err() && !planted::is(Defect::ExpiredProposed);
-            if taken.contains(id) || expired {
+            let is_unpaid = is_unpaid(&waiting.call.canister_id());
+            if taken.contains(id) || expired || (is_unpaid && unpaid == limits::BLOCK_UNPAID_CALLS_MAX) {
                 continue;
             }
             if !chosen.is_empty() && bytes + waiting.raw.len() > bytes_max.min(limits::BLOCK_INGRESS_BYTES_MAX) {
@@ -119,6 +122,7 @@ impl Pool {
                 break;
             }
             bytes += waiting.raw.len();
+            unpaid += usize::from(is_unpaid);
             chosen.push(waiting.raw.clone());
             if chosen.len() == limits::BLOCK_INGRESS_COUNT_MAX {
                 break;
@@ -199,5 +203,45 @@ pub fn execution_call(call: &VerifiedCall) -> mains_execution::Call {
         argument: call.argument().to_vec(),
         expires_at: call.ingress_expiry(),
         bytes: call.raw().len() as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mains_crypto::{RootOfTrust, verify_call};
+    use mains_types::{
+        Principal,
+        ids::{canister_id, cycles_ledger_id},
+    };
+    use mains_wire::{Call, Envelope, encode_call};
+
+    const NOW: UnixNanos = UnixNanos(1_000 * UnixNanos::SECOND);
+
+    fn call(callee: CanisterId, number: usize) -> VerifiedCall {
+        let call = Call {
+            canister_id: callee,
+            method_name: "icrc1_transfer".into(),
+            arg: Vec::new(),
+            sender: Principal::anonymous(),
+            ingress_expiry: NOW.saturating_add_nanos(60 * UnixNanos::SECOND),
+            nonce: Some(number.to_be_bytes().to_vec()),
+            sender_info: None,
+        };
+        let envelope = Envelope::parse(&encode_call(&call, None)).expect("our own request parses");
+        verify_call(envelope, NOW, &RootOfTrust::new([0; 96])).expect("anybody may be nobody")
+    }
+
+    #[test]
+    fn calls_for_which_nobody_pays_leave_the_other_places_of_a_block() {
+        const UNPAID: usize = limits::BLOCK_UNPAID_CALLS_MAX;
+        let pool = Pool::of(10_000);
+        (0..4 * UNPAID).for_each(|number| assert_eq!(pool.insert(call(cycles_ledger_id(), number)), Ok(true)));
+        let paid: Vec<_> = (0..10).map(|number| call(canister_id(0x100), number)).collect();
+        let raw: HashSet<Bytes> = paid.iter().map(|call| call.raw().clone()).collect();
+        paid.into_iter().for_each(|call| assert_eq!(pool.insert(call), Ok(true)));
+        let chosen = pool.select(&HashSet::new(), NOW, usize::MAX);
+        assert_eq!(chosen.len(), UNPAID + 10);
+        assert_eq!(chosen.iter().filter(|call| raw.contains(*call)).count(), 10, "though all others came before them");
     }
 }

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use commonware_runtime::Clock;
 use mains_consensus::{Block, ChainKey, Control, Delivery, Parameters, Payloads, Proposal, Verdict};
 use mains_types::{
-    Height, RequestId, UnixNanos, limits,
+    Height, RequestId, UnixNanos,
+    ids::is_unpaid,
+    limits,
     planted::{self, Defect},
 };
 use mains_wire::{Content, Envelope};
@@ -21,6 +23,13 @@ use tokio::sync::mpsc;
 
 /// How long a leader that found work waits for more of it: batches bursts without being felt.
 const GATHER: Duration = Duration::from_millis(2);
+
+/// What a block's rules ask of a call in it.
+struct Checked {
+    id: RequestId,
+    signature_units: u32,
+    is_unpaid: bool,
+}
 
 /// The replica's side of consensus.
 pub(crate) struct Proposer<E> {
@@ -94,8 +103,8 @@ impl<E: Clock> Proposer<E> {
         }
     }
 
-    /// A call in a block of this time: its id, and the units of work of its signatures.
-    fn checked(&self, raw: &Bytes, block_time: UnixNanos) -> Result<(RequestId, u32), String> {
+    /// A call in a block of this time.
+    fn checked(&self, raw: &Bytes, block_time: UnixNanos) -> Result<Checked, String> {
         if planted::is(Defect::SignatureUnchecked) || planted::is(Defect::ExpiryUnchecked) {
             return self.half_checked(raw);
         }
@@ -110,11 +119,12 @@ impl<E: Clock> Proposer<E> {
                 Arc::new(call.map_err(|error| error.to_string())?)
             }
         };
-        Ok((call.request_id(), call.signature_units()))
+        let (id, signature_units) = (call.request_id(), call.signature_units());
+        Ok(Checked { id, signature_units, is_unpaid: is_unpaid(&call.canister_id()) })
     }
 
     /// What two of the planted defects do instead of [`Self::checked`].
-    fn half_checked(&self, raw: &Bytes) -> Result<(RequestId, u32), String> {
+    fn half_checked(&self, raw: &Bytes) -> Result<Checked, String> {
         let parse = || Envelope::from_bytes(raw.clone()).map_err(|error| error.to_string());
         let envelope = parse()?;
         let (Content::Call(call), id) = (&envelope.content, envelope.request_id) else {
@@ -125,7 +135,7 @@ impl<E: Clock> Proposer<E> {
             mains_crypto::verify_call_at_block(parse()?, early, &self.inner.trust)
                 .map_err(|error| error.to_string())?;
         }
-        Ok((id, 0))
+        Ok(Checked { id, signature_units: 0, is_unpaid: false })
     }
 
     /// Why it cannot be said by which rules a height is executed, or not by this binary.
@@ -186,18 +196,22 @@ impl<E: Clock> Payloads for Proposer<E> {
             return Verdict::Invalid("it carries calls although certification is too far behind".into());
         }
         let mut seen = HashSet::new();
-        let mut signature_units = 0;
+        let (mut signature_units, mut unpaid) = (0, 0);
         for raw in block.ingress() {
-            let (id, units) = match self.checked(raw, block.time()) {
+            let call = match self.checked(raw, block.time()) {
                 Ok(call) => call,
                 Err(reason) => return Verdict::Invalid(reason),
             };
-            if !seen.insert(id) && !planted::is(Defect::DuplicateUnchecked) {
+            if !seen.insert(call.id) && !planted::is(Defect::DuplicateUnchecked) {
                 return Verdict::Invalid("a call is in it twice".into());
             }
-            signature_units += units;
+            signature_units += call.signature_units;
             if signature_units > limits::BLOCK_SIGNATURE_UNITS_MAX {
                 return Verdict::Invalid("its signatures take too long to check".into());
+            }
+            unpaid += usize::from(call.is_unpaid);
+            if unpaid > limits::BLOCK_UNPAID_CALLS_MAX {
+                return Verdict::Invalid("it carries too many calls for which nobody pays".into());
             }
         }
         Verdict::Valid

@@ -52,6 +52,11 @@ pub fn cycles_ledger_id() -> CanisterId {
     canister_id(0x0210_0002)
 }
 
+/// Whether nobody pays for a client's call to this canister: it is one of the built-in ledgers, whose callers have no canister.
+pub fn is_unpaid(callee: &CanisterId) -> bool {
+    [cycles_ledger_id(), cycles_minting_id(), icp_ledger_id(), utility_id()].contains(callee)
+}
+
 /// The id of a request: the representation-independent SHA-256 hash of its content.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RequestId(pub [u8; 32]);

@@ -11,6 +11,9 @@ pub const BLOCK_INGRESS_COUNT_MAX: usize = 1_000;
 /// Work of all signatures in one block, in units of 25 µs: bounds the time before a vote (half a second) where a leader shows calls
 /// that nobody has checked before.
 pub const BLOCK_SIGNATURE_UNITS_MAX: u32 = 20_000;
+/// Calls in one block to built-in ledgers, for which nobody pays if they fail: what they can take of a block is this many places and
+/// about 30 ms.
+pub const BLOCK_UNPAID_CALLS_MAX: usize = 250;
 /// Units of an Ed25519 or ECDSA signature.
 pub const SIGNATURE_UNITS: u32 = 4;
 /// Units of a WebAuthn signature: up to RSA with the longest key.

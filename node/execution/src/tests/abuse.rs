@@ -86,6 +86,36 @@ fn money_for_a_canister_that_is_deleted_in_the_same_block_stays_with_who_sent_it
 }
 
 #[test]
+fn calls_that_the_ledger_refuses_cost_nobody_anything_and_keep_nobody_waiting() {
+    const CALLS: u64 = limits::BLOCK_UNPAID_CALLS_MAX as u64;
+    let mut network = Network::new(&[]);
+    let id = network.install(0x100, "m", CREDIT);
+    // Users 20 to 29 have nothing.
+    let mut calls: Vec<_> = (1..CALLS)
+        .map(|index| {
+            let argument = Encode!(&Withdraw { amount: (CREDIT + u128::from(index)).into(), to: id }).unwrap();
+            network.call(20 + (index % 10) as u8, cycles_ledger_id(), "withdraw", &argument)
+        })
+        .collect();
+    let refused: Vec<RequestId> = calls.iter().map(|call| call.request_id).collect();
+    let (gift, message) = (top_up(&mut network, id, CREDIT), network.call(2, id, "run", b"reply here"));
+    let (honest, request) = (gift.request_id, message.request_id);
+    calls.extend([gift, message]);
+    let balance = |network: &Network| network.state().ledger.balance(&Account::member(user(9))).get();
+    let (before, had) = (balance(&network), network.balance(&id));
+    network.block(calls);
+    assert_eq!(network.outcome(&request).unwrap(), "here");
+    assert!(network.outcome(&honest).is_ok(), "in the same block");
+    for request in &refused {
+        assert!(network.outcome(request).is_ok(), "the ledger has an answer");
+        assert_eq!(network.state().ingress_entry(request).unwrap().cost, Cycles::ZERO);
+    }
+    let paid = before - balance(&network);
+    assert!(paid > CREDIT && paid < CREDIT + CREDIT / 1_000, "only who withdrew paid, the ledger's fee included");
+    assert!(network.balance(&id) > had && network.balance(&id) <= had + CREDIT);
+}
+
+#[test]
 fn prices_that_rise_while_a_message_is_under_way_are_paid_by_the_balance() {
     for (cycles, is_rich) in [(CREDIT, true), (19_000_000_000, false)] {
         let mut network = Network::new(&[]);
