@@ -17,6 +17,9 @@ const BLOCK_NANOS: u64 = 30_000_000;
 /// Calls that are handed to one block.
 const CALLS: usize = 256;
 
+/// A reply, or the text of a rejection.
+type Outcome = std::result::Result<Vec<u8>, String>;
+
 /// The replica.
 pub(crate) struct Alone {
     engine: WasmtimeEngine,
@@ -35,11 +38,6 @@ impl Alone {
 
     pub(crate) fn state(&self) -> &State {
         self.state.as_ref().expect("present between blocks")
-    }
-
-    /// What a canister has.
-    pub(crate) fn balance(&self, canister: &CanisterId) -> u128 {
-        self.state().ledger.canister_balance(canister).get()
     }
 
     fn block(&mut self, calls: Vec<Call>) -> Duration {
@@ -84,6 +82,14 @@ impl Alone {
 
     /// Runs calls until all have ended; their replies in order and the time of all blocks.
     pub(crate) fn run(&mut self, calls: Vec<Call>) -> Result<(Vec<Vec<u8>>, Duration)> {
+        let (outcomes, elapsed) = self.attempt(calls)?;
+        let replies =
+            outcomes.into_iter().map(|outcome| outcome.map_err(|message| anyhow::anyhow!("rejected: {message}")));
+        Ok((replies.collect::<Result<_>>()?, elapsed))
+    }
+
+    /// The same with their outcomes: some may be rejected.
+    pub(crate) fn attempt(&mut self, calls: Vec<Call>) -> Result<(Vec<Outcome>, Duration)> {
         let ids: Vec<RequestId> = calls.iter().map(|call| call.request_id).collect();
         let mut elapsed = Duration::ZERO;
         let mut calls = calls.into_iter().peekable();
@@ -94,25 +100,35 @@ impl Alone {
         while self.state().has_work() {
             elapsed += self.block(vec![]);
         }
-        Ok((ids.iter().map(|id| self.reply(id)).collect::<Result<_>>()?, elapsed))
+        Ok((ids.iter().map(|id| self.outcome(id)).collect::<Result<_>>()?, elapsed))
     }
 
-    fn reply(&self, id: &RequestId) -> Result<Vec<u8>> {
+    fn outcome(&self, id: &RequestId) -> Result<Outcome> {
         match self.state().ingress_status(id).context("the request is known")? {
-            IngressStatus::Replied(reply) => Ok(reply.to_vec()),
-            IngressStatus::Rejected(reject) => bail!("rejected: {}", reject.message),
+            IngressStatus::Replied(reply) => Ok(Ok(reply.to_vec())),
+            IngressStatus::Rejected(reject) => Ok(Err(reject.message.clone())),
             status => bail!("still {}", status.name()),
         }
     }
 
     /// Creates a canister and installs a module; how long each took.
     pub(crate) fn canister(&mut self, module: &[u8]) -> Result<(CanisterId, Duration, Duration)> {
-        let management = Principal::management_canister();
+        let (canister_id, creating) = self.create()?;
+        Ok((canister_id, creating, self.install(canister_id, module)?))
+    }
+
+    /// Creates a canister; how long that took.
+    pub(crate) fn create(&mut self) -> Result<(CanisterId, Duration)> {
         let amount = Some(Nat::from(CANISTER_CYCLES));
         let args = ic::ProvisionalCreateCanisterWithCyclesArgs { amount, ..Default::default() };
+        let management = Principal::management_canister();
         let call = self.call(management, "provisional_create_canister_with_cycles", Encode!(&args)?);
-        let (replies, creating) = self.run(vec![call])?;
-        let canister_id = Decode!(&replies[0], ic::CanisterIdRecord)?.canister_id;
+        let (replies, elapsed) = self.run(vec![call])?;
+        Ok((Decode!(&replies[0], ic::CanisterIdRecord)?.canister_id, elapsed))
+    }
+
+    /// Installs a module; how long that took.
+    pub(crate) fn install(&mut self, canister_id: CanisterId, module: &[u8]) -> Result<Duration> {
         let args = ic::InstallCodeArgs {
             mode: ic::CanisterInstallMode::Install,
             canister_id,
@@ -120,14 +136,7 @@ impl Alone {
             arg: Encode!()?,
             sender_canister_version: None,
         };
-        let call = self.call(management, "install_code", Encode!(&args)?);
-        let (_, installing) = self.run(vec![call])?;
-        Ok((canister_id, creating, installing))
-    }
-
-    /// Settings, snapshots and the like: a call of the management canister.
-    pub(crate) fn manage(&mut self, method: &str, argument: Vec<u8>) -> Result<Duration> {
-        let call = self.call(Principal::management_canister(), method, argument);
+        let call = self.call(Principal::management_canister(), "install_code", Encode!(&args)?);
         Ok(self.run(vec![call])?.1)
     }
 }

@@ -1,5 +1,5 @@
 //! Starts a four-replica testnet and measures it, each figure beside a floor of the same run.
-//! `cargo run --release -p mains-bench [-- --seconds N | --idle N | --strain | --ledger | --journal N | --prices]`. Findings and history: `specs/benchmarks.md`.
+//! `cargo run --release -p mains-bench [-- --seconds N | --idle N | --strain | --ledger | --journal N | --prices [--core-month CREDITS]]`. Findings and history: `specs/benchmarks.md`.
 
 mod alone;
 mod canisters;
@@ -45,9 +45,12 @@ struct Options {
     /// Measure instead what a node's journal of so many entries costs.
     #[arg(long, value_name = "ENTRIES")]
     journal: Option<u64>,
-    /// Measure instead whether any operation is priced below what it costs.
+    /// Measure instead whether any operation is priced below what it costs; fails if one is.
     #[arg(long)]
     prices: bool,
+    /// For that: what one core costs you in a month, with its share of all else, in credits.
+    #[arg(long, value_name = "CREDITS", default_value_t = prices::CORE_MONTH_CREDITS)]
+    core_month: f64,
 }
 
 /// Requests of the one-client latency measurement.
@@ -68,7 +71,8 @@ fn main() -> Result<()> {
     if options.ledger || options.prices || options.journal.is_some() {
         let lines = match options.journal {
             Some(entries) => journal::measure(entries)?,
-            None => mains_engine::on_big_stack(if options.ledger { money::measure } else { prices::measure })?,
+            None if options.ledger => mains_engine::on_big_stack(money::measure)?,
+            None => mains_engine::on_big_stack(|| prices::measure(options.core_month))?,
         };
         report::print(&lines);
         return Ok(());
