@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{Call, engine::Engine, execute};
 use ic_management_canister_types::{CanisterIdRecord, CanisterInstallMode};
-use mains_state::{Canister, IngressStatus, State};
-use mains_types::{Principal, UnixNanos, ids::canister_id, limits::SLICE_INSTRUCTIONS};
+use mains_state::{CallPolicy, Canister, IngressStatus, State};
+use mains_types::{Cycles, Principal, RequestId, UnixNanos, ids::canister_id, limits::SLICE_INSTRUCTIONS};
 use std::sync::Arc;
 
 struct Dice(u64);
@@ -78,7 +78,7 @@ fn manage(network: &mut Network, dice: &mut Dice, script: &str) -> Call {
 
 #[test]
 fn replicas_agree_books_balance_and_a_restart_changes_nothing() {
-    let (mut prepared, mut paused, mut installed) = (0, 0, 0);
+    let (mut prepared, mut paused, mut installed, mut refused) = (0, 0, 0, 0);
     for seed in 1..=12u64 {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let scripts: Vec<String> = (0..44).map(|_| script(&mut dice)).collect();
@@ -86,23 +86,27 @@ fn replicas_agree_books_balance_and_a_restart_changes_nothing() {
         let mut network = Network::new(&scripts);
         for index in 0..CANISTERS {
             let module = ["m", "canister_heartbeat", "canister_global_timer"][dice.roll(3) as usize];
-            network.install(0x100 + index, module, CREDIT / 10 + u128::from(dice.roll(1 << 36)));
+            let id = network.install(0x100 + index, module, CREDIT / 10 + u128::from(dice.roll(1 << 36)));
+            let mut policy = Box::<CallPolicy>::default();
+            policy.set(Some(Cycles(3_000_000 << index)), (index % 2 == 0).then_some(3));
+            network.state_mut().canister_mut(&id).unwrap().call_policy = Some(policy).filter(|_| index > 0);
         }
         network.block(vec![]);
         network.host.hold(&network.state().modules(), &|_, _| {});
         let mut installs = Vec::new();
         for _ in 0..25 {
             let calls = (0..dice.roll(6))
-                .map(|_| {
+                .map(|number| {
                     let callee = canister_id(0x100 + dice.roll(CANISTERS + 1));
                     let script = scripts[dice.roll(40) as usize];
-                    network.call(1, callee, "run", script.as_bytes())
+                    network.call(1 + number as u8 % 3, callee, "run", script.as_bytes())
                 })
                 .collect::<Vec<_>>();
             let script = scripts[dice.roll(40) as usize];
             let managed = if dice.roll(2) == 0 { Some(manage(&mut network, &mut dice, script)) } else { None };
             installs.extend(managed.as_ref().filter(|call| call.method == "install_code").map(|call| call.request_id));
-            let calls = calls.into_iter().chain(managed).collect();
+            let calls: Vec<_> = calls.into_iter().chain(managed).collect();
+            let ids: Vec<_> = calls.iter().map(|call| call.request_id).collect();
             let state = network.state.take().unwrap();
             prepared += state.preparing().count();
             let is_paused =
@@ -117,6 +121,11 @@ fn replicas_agree_books_balance_and_a_restart_changes_nothing() {
             assert_eq!(again.root, executed.root, "seed {seed}, height {}", next.height);
             assert_eq!(again.journal, executed.journal);
             network.state = Some(executed.state);
+            let text = |id: &RequestId| match network.state().ingress_status(id) {
+                Some(IngressStatus::Rejected(reject)) => reject.message.clone(),
+                _ => String::new(),
+            };
+            refused += ids.iter().filter(|id| text(id).contains("calls from outside")).count();
             let waits = |wasm: &Arc<_>| network.state().preparing().any(|entry| Arc::ptr_eq(&entry.module.wasm, wasm));
             let held = network.host.held.lock().unwrap();
             let is_held = |wasm: &Arc<_>| held.iter().any(|held| Arc::ptr_eq(held, wasm)) || waits(wasm);
@@ -126,7 +135,7 @@ fn replicas_agree_books_balance_and_a_restart_changes_nothing() {
         installed += installs.iter().filter(|id| is_done(id)).count();
     }
     assert!(
-        prepared > 50 && installed > 20 && paused > 20,
-        "{prepared} calls found in the lane, {paused} paused, {installed} modules installed"
+        prepared > 50 && installed > 20 && paused > 20 && refused > 20,
+        "{prepared} calls found in the lane, {paused} paused, {installed} modules installed, {refused} calls refused"
     );
 }
