@@ -168,8 +168,8 @@ pub struct Ran {
 pub const HEAP_PAGE_INSTRUCTIONS: u64 = 10_000;
 
 /// Instructions for each page of a heap that must be copied again, because a run grew memory and keeps nothing: memories do not
-/// shrink, so its instance is of no more use (about 3 us each). Of runs that all replicas make.
-pub const COPIED_PAGE_INSTRUCTIONS: u64 = 2_000;
+/// shrink, so its instance is of no more use (3 to 7 us each). Of runs that all replicas make.
+pub const COPIED_PAGE_INSTRUCTIONS: u64 = 4_000;
 
 /// Instructions of a module that no canister has yet and that is compiled in the round of its call, apart from its bytes and from
 /// that: files, cache, its first instance (about 2 ms).
