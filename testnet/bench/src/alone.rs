@@ -36,6 +36,12 @@ impl Alone {
         Ok(Self { engine, state: Some(state), next_request: 0, journal: Vec::new() })
     }
 
+    /// Forgets all live instances and compiled modules, as a restart does.
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        self.engine = WasmtimeEngine::new(None).map_err(|error| anyhow::anyhow!("{error}"))?;
+        Ok(())
+    }
+
     pub(crate) fn state(&self) -> &State {
         self.state.as_ref().expect("present between blocks")
     }

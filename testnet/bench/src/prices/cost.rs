@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// What a reference core costs an operator in a month, in credits: a share of a machine with memory and disk, rent or amortisation,
-/// power, traffic and the operator's pay. Generous: rented machines of 2026 cost a third of it.
+/// power, traffic and the operator's pay. Generous: several times what a core of a rented machine costs.
 pub(crate) const CORE_MONTH_CREDITS: f64 = 40.0;
 
 const CREDIT_CYCLES: f64 = 1e12;
