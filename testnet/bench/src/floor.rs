@@ -50,6 +50,23 @@ pub(crate) fn disk_sync(dir: &Path) -> std::io::Result<Duration> {
     Ok(times[SYNCS / 2])
 }
 
+/// Time of writing so many bytes to one file and syncing it.
+///
+/// # Errors
+/// The disk does not take them.
+pub(crate) fn disk_write(dir: &Path, bytes: u64) -> std::io::Result<Duration> {
+    let (path, block) = (dir.join("write-floor"), vec![7; 1 << 20]);
+    let began = Instant::now();
+    let mut file = std::fs::File::create(&path)?;
+    for _ in 0..bytes.div_ceil(block.len() as u64) {
+        file.write_all(&block)?;
+    }
+    file.sync_all()?;
+    let took = began.elapsed();
+    std::fs::remove_file(path)?;
+    Ok(took)
+}
+
 /// Median time of checking one ed25519 signature.
 ///
 /// # Panics

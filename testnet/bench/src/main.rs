@@ -1,8 +1,9 @@
 //! Starts a four-replica testnet and measures it, each figure beside a floor of the same run.
-//! `cargo run --release -p mains-bench [-- --seconds N | --idle N | --strain | --ledger | --journal N | --prices [--core-month CREDITS]]`. Findings and history: `specs/benchmarks.md`.
+//! `cargo run --release -p mains-bench [-- --seconds N | --idle N | --strain | --ledger | --journal N | --prices [--core-month CREDITS] | --catch-up MIB]`. Findings and history: `specs/benchmarks.md`.
 
 mod alone;
 mod canisters;
+mod catch_up;
 mod factory;
 mod floor;
 mod journal;
@@ -45,6 +46,9 @@ struct Options {
     /// Measure instead what a node's journal of so many entries costs.
     #[arg(long, value_name = "ENTRIES")]
     journal: Option<u64>,
+    /// Measure instead how a replica whose disk was emptied comes back to a state of so many MiB.
+    #[arg(long, value_name = "MIB")]
+    catch_up: Option<u64>,
     /// Measure instead whether any operation is priced below what it costs; fails if one is.
     #[arg(long)]
     prices: bool,
@@ -82,6 +86,8 @@ fn main() -> Result<()> {
         runtime.block_on(strain::measure(Duration::from_secs(options.seconds)))?
     } else if let Some(count) = options.idle {
         runtime.block_on(many::measure(count, Duration::from_secs(options.seconds)))?
+    } else if let Some(mebibytes) = options.catch_up {
+        runtime.block_on(catch_up::measure(mebibytes))?
     } else {
         runtime.block_on(measure(&options))?
     };

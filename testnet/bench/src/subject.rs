@@ -40,6 +40,7 @@ pub(crate) struct Subject {
     /// A client of the first replica, as the pre-funded anonymous principal.
     pub(crate) client: Client,
     pids: Vec<u32>,
+    nodes: Vec<PathBuf>,
 }
 
 impl Subject {
@@ -61,7 +62,8 @@ impl Subject {
         let urls: Vec<String> = ready.iter().map(|replica| replica.api.clone()).collect();
         let pids = ready.iter().filter_map(|replica| replica.pid).collect();
         let client = Client::connect(&urls[0], identity::anonymous()).await?;
-        Ok(Self { testnet: tokio::sync::Mutex::new(testnet), directory, urls, client, pids })
+        let nodes = testnet.replicas().iter().map(|replica| replica.dir.clone()).collect();
+        Ok(Self { testnet: tokio::sync::Mutex::new(testnet), directory, urls, client, pids, nodes })
     }
 
     /// A directory on the disk that the replicas use.
@@ -136,6 +138,19 @@ impl Subject {
     /// Ends a replica as a power cut would.
     pub(crate) async fn kill(&self, index: usize) -> Result<()> {
         Ok(self.testnet.lock().await.kill(index).await?)
+    }
+
+    /// A replica's directory.
+    pub(crate) fn node_dir(&self, index: usize) -> &Path {
+        &self.nodes[index]
+    }
+
+    /// Starts a replica and waits for nothing.
+    pub(crate) async fn begin(&mut self, index: usize) -> Result<()> {
+        let mut testnet = self.testnet.lock().await;
+        testnet.start(index)?;
+        self.pids[index] = testnet.pid(index).context("it ended at once")?;
+        Ok(())
     }
 
     /// Starts a replica again and waits until all serve.
