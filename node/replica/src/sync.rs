@@ -98,7 +98,19 @@ struct Fetching {
     certificate: Certificate,
     /// Who offered it.
     peers: Vec<PublicKey>,
+    /// Who sent something else: asked no more.
+    blamed: BTreeSet<PublicKey>,
     began: UnixNanos,
+}
+
+impl Fetching {
+    /// Asks a member, too, that has come to offer the same state.
+    fn join(&mut self, peer: &PublicKey, offer: &Offer) {
+        let is_same = offer.checkpoint.is_some_and(|(manifest, _)| manifest == self.fetch.manifest);
+        if is_same && !self.blamed.contains(peer) && !self.peers.contains(peer) {
+            self.peers.push(peer.clone());
+        }
+    }
 }
 
 impl<E, S> Synchronizer<E, S>
@@ -179,6 +191,9 @@ where
                         && self.parts.chain_key.verify(certificate)
                 });
                 if valid {
+                    if let Phase::Fetching(fetching) = &mut self.phase {
+                        fetching.join(&from, &offer);
+                    }
                     self.offers.insert(from, offer);
                     self.heed_versions();
                     self.consider().await;
@@ -336,7 +351,8 @@ where
         match fetch {
             Ok(fetch) => {
                 let began = self.now();
-                self.phase = Phase::Fetching(Box::new(Fetching { fetch, certificate, peers, began }));
+                self.phase =
+                    Phase::Fetching(Box::new(Fetching { fetch, certificate, peers, blamed: BTreeSet::new(), began }));
                 self.ask_for_more().await;
             }
             Err(ended) => self.give_up(ended),
@@ -363,6 +379,7 @@ where
             Ok(junk) => {
                 tracing::warn!(%from, junk, "a member sent what is not the object asked for: it is not asked again");
                 fetching.peers.retain(|peer| *peer != from);
+                fetching.blamed.insert(from.clone());
                 fetching.fetch.abandon(&from);
             }
             Err(ended) => {
