@@ -37,6 +37,14 @@ pub enum OperatorError {
         /// What is wrong, and what would be right.
         reason: String,
     },
+    /// A chain is damaged that nobody else has.
+    #[error("{} is damaged, and no other node has it: remove it and {} to go on from the newest checkpoint; what was certified after that is lost", path.display(), note.display())]
+    OnlyCopy {
+        /// The chain.
+        path: PathBuf,
+        /// The note that says so.
+        note: PathBuf,
+    },
     /// A key file can be read by others.
     #[error("{} may be used by others than its owner (mode {mode:o}): `chmod 600 {}`, and replace the key if somebody else was on this machine", path.display(), path.display())]
     KeyOpenToOthers {

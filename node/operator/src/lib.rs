@@ -4,6 +4,7 @@
 
 pub mod backup;
 pub mod config;
+mod damage;
 #[cfg(not(test))]
 mod disk;
 pub mod doctor;

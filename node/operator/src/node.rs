@@ -2,6 +2,7 @@
 
 use crate::{
     config::{Config, NodeConfig},
+    damage,
     disk::{self, ChainFiles},
     error::OperatorError,
     files::{Keys, NodeDir, RunFile},
@@ -71,7 +72,7 @@ pub fn run_with(dir: &Path, checkpoint_interval: u64) -> Result<(), OperatorErro
     let dir = NodeDir::new(dir);
     let config = Config::read(&dir.config())?;
     telemetry::start(&config.log);
-    telemetry::exit_on_panic();
+    telemetry::exit_on_panic(damage::note(&dir.root().join("data")));
     raise_open_files();
     let prepared = prepare(dir, config)?;
     let storage = prepared.data.chain();
@@ -105,6 +106,7 @@ fn prepare(dir: NodeDir, config: NodeConfig) -> Result<Prepared, OperatorError> 
         config: "node.toml (api)",
         source,
     })?;
+    damage::set_aside(&data, genesis.nodes.len())?;
     Ok(Prepared { dir, config, genesis, genesis_digest, key, chain_share, data, api })
 }
 

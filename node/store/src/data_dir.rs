@@ -25,6 +25,8 @@ const VERSION: &str = "VERSION";
 const PROTOCOL: &str = "PROTOCOL";
 const GENESIS: &str = "genesis.digest";
 const NODE: &str = "node.public";
+/// Where a chain goes that turned out to be damaged.
+const CHAIN_ASIDE: &str = "chain.corrupt";
 /// Stands in `data/` while the votes there are all that the key has signed.
 const VOTES: &str = "votes.whole";
 /// Stands in `keys/` from the first start on.
@@ -86,6 +88,23 @@ impl DataDir {
         write_atomically(&self.keys().join(USED), &[b"\n"])?;
         self.votes_marker().remove()?;
         crate::files::sync_directory(&self.data())
+    }
+
+    /// Moves the chain, votes included, out of the way; one that was set aside before goes. Returns where it is now.
+    ///
+    /// # Errors
+    /// [`StoreError::File`]: then the chain is where it was, or it is done the next time.
+    pub fn set_chain_aside(&self) -> Result<PathBuf, StoreError> {
+        self.forget_votes()?;
+        let (chain, aside) = (self.chain(), self.data().join(CHAIN_ASIDE));
+        if chain.exists() {
+            if aside.exists() {
+                fs::remove_dir_all(&aside).map_err(StoreError::file("remove", &aside))?;
+            }
+            fs::rename(&chain, &aside).map_err(StoreError::file("rename", &chain))?;
+            crate::files::sync_directory(&self.data())?;
+        }
+        Ok(aside)
     }
 
     /// What says that `data/` holds all votes. Whoever puts a copy of `data/` in its place removes it.

@@ -104,6 +104,14 @@ impl Network {
         self.testnet.pid(replica)
     }
 
+    /// Starts a replica and waits for nothing.
+    ///
+    /// # Errors
+    /// Its process cannot be started.
+    pub fn begin(&mut self, replica: usize) -> Result<()> {
+        Ok(self.testnet.start(replica)?)
+    }
+
     /// What a replica says at an endpoint of text.
     ///
     /// # Errors

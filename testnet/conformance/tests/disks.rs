@@ -1,9 +1,10 @@
-//! One disk of four is full, emptied, or rotten, and is backed up meanwhile: its replica says so, the others go on, and it comes
+//! One disk of four is full, emptied, rotten, or put back from an old backup: its replica says so, the others go on, and it comes
 //! back to the same state without anybody's help.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use mains_client::management::Install;
 use mains_conformance::{Network, Suite, manage, modules, request};
+use mains_operator::RestoreOptions;
 use mains_types::{CanisterId, Cycles};
 use serde::Deserialize;
 use std::{
@@ -27,19 +28,25 @@ const DISK_MB: u64 = 192;
 const RESERVE_MB: u64 = 16;
 /// Calls of 8 MiB each that make the state which an emptied disk has to fetch.
 const HOARDS: usize = 2;
+/// Bytes that the chain and the checkpoints of this network may take, however long it runs.
+const CHAIN_BYTES_MAX: u64 = 16 << 20;
+const CHECKPOINT_BYTES_MAX: u64 = 200 << 20;
 /// How long anything may take to come about.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_full_an_emptied_and_a_rotten_disk_cost_one_replica_some_time_and_nobody_anything_else() {
+fn a_full_an_emptied_a_rotten_and_a_restored_disk_cost_one_replica_some_time_and_nobody_anything_else() {
     mains_conformance::run(async {
         let mut network = Network::start(NODE, FIRST_PORT).await.expect("four replicas start");
         let client = network.client(0).expect("a client");
         let counter = manage::create_with(&client, &modules::counter()).await.expect("a counter");
         full(&mut network, counter).await.unwrap_or_else(|error| panic!("full: {error:#}"));
         emptied(&mut network, counter).await.unwrap_or_else(|error| panic!("emptied: {error:#}"));
-        backed_up(&network).unwrap_or_else(|error| panic!("backed up: {error:#}"));
+        let file = backed_up(&network).unwrap_or_else(|error| panic!("backed up: {error:#}"));
         rotten(&mut network, counter).await.unwrap_or_else(|error| panic!("rotten: {error:#}"));
+        broken_chain(&mut network, counter).await.unwrap_or_else(|error| panic!("broken chain: {error:#}"));
+        bounded(&network, counter).await.unwrap_or_else(|error| panic!("bounded: {error:#}"));
+        restored(&mut network, counter, &file).await.unwrap_or_else(|error| panic!("restored: {error:#}"));
         let mut suite = Suite::new(&network);
         suite.case("the network is well after all this", async { Ok(()) }).await;
         suite.finish();
@@ -278,12 +285,93 @@ async fn rotten(network: &mut Network, counter: CanisterId) -> Result<()> {
     Ok(())
 }
 
+fn bytes_below(path: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        bytes += if entry.file_type()?.is_dir() { bytes_below(&entry.path())? } else { entry.metadata()?.len() };
+    }
+    Ok(bytes)
+}
+
+/// However many blocks there were, those that nothing needs any more are gone.
+async fn bounded(network: &Network, counter: CanisterId) -> Result<()> {
+    let height = report(network, 0).await?.certified_height;
+    advance(network, counter, (12 * INTERVAL).saturating_sub(height)).await?;
+    for replica in [0, VICTIM] {
+        let data = network.node_dir(replica).join("data");
+        for archive in ["mains-blocks-value", "mains-finalizations-value"] {
+            // A file holds 512 heights; the first one goes when two checkpoints are above it.
+            let files = fs::read_dir(data.join("chain").join(archive))?.count();
+            ensure!((1..=2).contains(&files), "{archive} of replica {replica} has {files} files");
+        }
+        let (chain, checkpoints) = (bytes_below(&data.join("chain"))?, bytes_below(&data.join("checkpoints"))?);
+        eprintln!("replica {replica}: chain {chain} bytes, checkpoints {checkpoints} bytes");
+        ensure!(chain < CHAIN_BYTES_MAX, "the chain of replica {replica} takes {chain} bytes");
+        ensure!(checkpoints < CHECKPOINT_BYTES_MAX, "the checkpoints of replica {replica} take {checkpoints} bytes");
+    }
+    Ok(())
+}
+
 /// A backup of the victim, taken while it runs and checked as anybody can who has the root key.
-fn backed_up(network: &Network) -> Result<()> {
+fn backed_up(network: &Network) -> Result<PathBuf> {
     let file = network.directory().join("victim.backup");
     let report = mains_operator::backup(network.node_dir(VICTIM), &file, false)?;
     let verified = mains_operator::verify_backup(&file, Some(network.root_key()))?;
     ensure!(verified == report, "verified as {verified:?}");
     ensure!(mains_operator::verify_backup(&file, Some(&[1; 133])).is_err(), "another root key");
-    Ok(())
+    Ok(file)
+}
+
+/// The backup is so old that nobody has the blocks after it any more: the replica takes a newer state, and votes only when it
+/// cannot contradict what it signed since the backup.
+async fn restored(network: &mut Network, counter: CanisterId, file: &Path) -> Result<()> {
+    let dir = network.node_dir(VICTIM).to_owned();
+    let before = network.agree().await?;
+    let refused = mains_operator::restore(file, &dir, &RestoreOptions { replace: true, ..RestoreOptions::default() });
+    ensure!(refused.is_err_and(|error| error.to_string().contains("in use")), "a running node's data were replaced");
+    network.kill(VICTIM).await?;
+    ensure!(mains_operator::restore(file, &dir, &RestoreOptions::default()).is_err(), "data in the way were replaced");
+    mains_operator::restore(file, &dir, &RestoreOptions { replace: true, ..RestoreOptions::default() })?;
+    ensure!(!dir.join("data/votes.whole").exists(), "it does not know what it voted");
+    network.restart().await?;
+    network.agree_from(before.height).await?;
+    votes_again(network, counter).await
+}
+
+/// The newest file of a part of the chain.
+fn newest(data: &Path, part: &str) -> Result<PathBuf> {
+    let files = fs::read_dir(data.join("chain").join(part))?.collect::<std::io::Result<Vec<_>>>()?;
+    files.into_iter().map(|file| file.path()).max().with_context(|| format!("{part} has no files"))
+}
+
+/// A block that the replica needs after its start is rotten: it takes a newer state. A file that cannot even be opened ends it, and its
+/// next start gets the chain from the others.
+async fn broken_chain(network: &mut Network, counter: CanisterId) -> Result<()> {
+    let data = network.node_dir(VICTIM).join("data");
+    // So that some of the newest blocks are in no checkpoint yet, and are read at the start.
+    while report(network, VICTIM).await?.certified_height % INTERVAL < INTERVAL / 2 {
+        advance(network, counter, 10).await?;
+    }
+    let before = network.agree().await?;
+    network.kill(VICTIM).await?;
+    flip(&newest(&data, "mains-blocks-value")?, 95)?;
+    network.begin(VICTIM)?;
+    advance(network, counter, INTERVAL).await?;
+    network.agree_from(before.height + INTERVAL / 2).await?;
+
+    let before = network.agree().await?;
+    network.kill(VICTIM).await?;
+    flip(&newest(&data, "mains-blocks-value")?, 0)?;
+    network.begin(VICTIM)?;
+    let began = Instant::now();
+    while network.pid(VICTIM).is_some() {
+        ensure!(began.elapsed() < PATIENCE, "it goes on with a damaged chain");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    ensure!(data.join("chain.damaged").exists(), "it does not say what is wrong");
+    network.restart().await?;
+    ensure!(data.join("chain.corrupt").exists(), "the damaged chain is not kept");
+    network.agree_from(before.height).await?;
+    votes_again(network, counter).await
 }
