@@ -87,7 +87,7 @@ impl Ledger {
     ///
     /// # Errors
     /// What does not add up, with the amounts: only a bug gets there, and a replica that sees it must stop.
-    fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         if self.redeemed > self.issued {
             return Err(format!("{} cycles redeemed of {} issued", self.redeemed, self.issued));
         }
