@@ -215,9 +215,9 @@ pub struct CanisterAccount {
     pub period: u64,
     /// The tariff under which it changed last.
     pub tariff_version: u32,
-    /// Cycles charged before that period began.
+    /// Cycles charged before that period began for what recurs, see [`crate::alerts`].
     pub charged_before: u128,
-    /// Cycles that are usual for a whole period, see [`crate::alerts`].
+    /// Cycles that are usual for what recurs in a whole period.
     pub charged_usually: u128,
     /// Hash chain over its readings at the ends of past periods, see [`crate::readings`]; zeroes while there are none.
     pub chain: Digest32,
@@ -237,6 +237,12 @@ impl CanisterAccount {
     /// Cycles ever charged, over all resources (wraps, see above).
     pub fn charged(&self) -> u128 {
         self.meters.iter().fold(0u128, |sum, meter| sum.wrapping_add(meter.charged))
+    }
+
+    /// The part of [`Self::charged`] for what recurs: all but being created and having code compiled.
+    pub(crate) fn charged_recurring(&self) -> u128 {
+        let once = [Resource::CanisterCreation, Resource::CompileInstructions];
+        once.iter().fold(self.charged(), |sum, resource| sum.wrapping_sub(self.meter(*resource).charged))
     }
 
     /// Whether the balance is what the turnover says.

@@ -59,9 +59,10 @@ pub struct Health {
     pub freezing_limit: Cycles,
     /// What a day of doing nothing costs.
     pub idle_cost_per_day: Cycles,
-    /// What it was charged since the present period of account began.
+    /// What it was charged since the present period of account began, for all but being created and having code compiled: that does
+    /// not recur.
     pub charged: Cycles,
-    /// What it usually is charged in a whole period: a mean in which the last one counts a quarter.
+    /// What it usually is charged so in a whole period: a mean in which the last one counts a quarter.
     pub charged_usually: Cycles,
     /// Days until it is frozen at the greater of its idle and its usual cost; `None` if it costs nothing.
     pub runway_days: Option<u128>,
@@ -76,7 +77,7 @@ impl Health {
         let freezing_limit = tariff.freezing_limit(memory_bytes, compute_allocation_percent, freezing_threshold_s);
         let idle_cost_per_day = tariff.idle_cost_per_day(memory_bytes, compute_allocation_percent);
         let (before, usual) = account.burn_at(period);
-        let charged = account.charged().wrapping_sub(before);
+        let charged = account.charged_recurring().wrapping_sub(before);
         let usual_per_day = usual / u128::from(tariff.epoch_seconds.max(1)) * u128::from(DAY_SECONDS);
         let spendable = account.balance.saturating_sub(freezing_limit.get());
         let runway_days = spendable.checked_div(idle_cost_per_day.get().max(usual_per_day));
@@ -105,13 +106,13 @@ impl Health {
 }
 
 impl CanisterAccount {
-    /// Cycles charged before the period `period` began, and what is usual for a period, if the account does not change until
-    /// then.
+    /// Cycles charged for what recurs before the period `period` began, and what of them is usual for a period, if the account
+    /// does not change until then.
     pub(crate) fn burn_at(&self, period: u64) -> (u128, u128) {
         let Some(passed) = period.checked_sub(self.period).filter(|passed| *passed > 0) else {
             return (self.charged_before, self.charged_usually);
         };
-        let charged = self.charged();
+        let charged = self.charged_recurring();
         let spent = charged.wrapping_sub(self.charged_before);
         let is_first = self.charged_before == 0 && self.charged_usually == 0;
         let mut usual = if is_first { spent } else { mean(self.charged_usually, spent) };

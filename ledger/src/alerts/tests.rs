@@ -76,6 +76,23 @@ fn a_burn_unlike_the_usual_one_is_told_and_a_dear_beginning_or_a_trifle_is_not()
 }
 
 #[test]
+fn what_happens_once_is_not_usual() {
+    let mut ledger = books(2_000 * CREDIT, &[CREDIT]);
+    ledger.charge(&id(), Resource::CanisterCreation, 1).unwrap();
+    let installed = ledger.charge(&id(), Resource::CompileInstructions, 500 * CREDIT).unwrap();
+    assert!(installed.get() >= 100 * CREDIT);
+    for height in 2..4 {
+        ledger.settle(&[]).unwrap();
+        ledger.begin(Moment { height: Height(height), time: UnixNanos(height) });
+        ledger.charge(&id(), Resource::Instructions, CREDIT).unwrap();
+    }
+    ledger.check_full().unwrap();
+    let health = health(&ledger);
+    assert!(health.charged_usually.get().abs_diff(CREDIT) < 10 && health.charged == Cycles(CREDIT), "{health:?}");
+    assert_eq!(health.alerts, [], "a new canister is not about to freeze");
+}
+
+#[test]
 fn periods_of_rest_count_whether_the_account_was_looked_at_or_not() {
     let mut resting = books(200 * CREDIT, &[CREDIT, CREDIT]);
     let mut touched = resting.clone();
