@@ -66,17 +66,23 @@ impl Client {
 
     /// A signed request that is valid for this long.
     pub fn request(&self, target: &Target, argument: Vec<u8>, nonce: u64, validity: Duration) -> Vec<u8> {
-        self.signed(&self.key.public_key().serialize_rfc8410_der(), target, argument, nonce, validity)
+        let expiry = self.now().saturating_add_nanos(validity.as_nanos() as u64);
+        self.signed(&self.key.public_key().serialize_rfc8410_der(), target, argument, nonce, expiry)
     }
 
-    fn signed(&self, key: &[u8], target: &Target, argument: Vec<u8>, nonce: u64, validity: Duration) -> Vec<u8> {
+    /// A signed request that expired before there was a network, so before any member's clock and any block.
+    pub fn expired(&self, target: &Target, argument: Vec<u8>, nonce: u64) -> Vec<u8> {
+        self.signed(&self.key.public_key().serialize_rfc8410_der(), target, argument, nonce, UnixNanos(1))
+    }
+
+    fn signed(&self, key: &[u8], target: &Target, argument: Vec<u8>, nonce: u64, expiry: UnixNanos) -> Vec<u8> {
         mains_crypto::sign_call(
             &mains_wire::Call {
                 canister_id: target.canister,
                 method_name: target.method.to_owned(),
                 arg: argument,
                 sender: Principal::self_authenticating(key),
-                ingress_expiry: self.now().saturating_add_nanos(validity.as_nanos() as u64),
+                ingress_expiry: expiry,
                 nonce: Some(nonce.to_be_bytes().to_vec()),
                 sender_info: None,
             },
@@ -93,7 +99,7 @@ impl Client {
             target,
             argument,
             nonce,
-            VALIDITY,
+            self.now().saturating_add_nanos(VALIDITY.as_nanos() as u64),
         )
     }
 

@@ -150,7 +150,7 @@ pub async fn install(client: &Client, options: &Options, subnet: &Subnet) -> Res
     let target = Target { canister: canister_id, effective: canister_id, method: "inc" };
     let forged = (0..FORGED).map(|nonce| client.forged(&target, canister::argument(options.workload), nonce).into());
     subnet.loot.forged.lock().expect("no holder panics").extend(forged);
-    let expired = client.request(&target, canister::argument(options.workload), EXPIRED_NONCE, Duration::ZERO);
+    let expired = client.expired(&target, canister::argument(options.workload), EXPIRED_NONCE);
     let envelope = mains_wire::Envelope::parse(&expired).expect("our own request parses");
     subnet.findings.blocks.signed(envelope);
     subnet.loot.expired.lock().expect("no holder panics").push_back(expired.into());
