@@ -71,7 +71,7 @@ const BELOW: &[(&str, &str, f64)] = &[
         0.03,
     ),
     (WAKING, "what is in memory decides nothing, so whom a replica has forgotten does not pay for it", 0.1),
-    (managed::FAILING_TRANSFERS, "nobody pays: a block takes 1,000 calls at most, senders take turns", 0.0),
+    (managed::FAILING_TRANSFERS, "nobody pays: a block takes 250 such calls at most, senders take turns", 0.0),
 ];
 
 /// What an operation was charged and how long it took.
