@@ -99,7 +99,7 @@ impl SystemQueue {
         Some(self.unload(message))
     }
 
-    /// Keeps a call about a canister that is paused or in the lane until [`SystemQueue::release`].
+    /// Keeps a call about a canister that is paused or in the lane until it is released.
     pub fn put_off(&mut self, about: CanisterId, message: SystemMessage) {
         let message = self.load(message);
         self.put_off.push_back((about, message));
