@@ -4,7 +4,7 @@ mod ending;
 
 use crate::{
     host::{self, Host},
-    instrument::{GAS, HOOK, MARK, MEMORY, STACK, START, TABLE, global_export},
+    instrument::{self, FAR, GAS, HOOK, MARK, MEMORY, STACK, START, TABLE, global_export},
     modules::Module,
     outcome,
     parked::Pause,
@@ -31,6 +31,7 @@ pub(crate) struct Live {
     instance: Instance,
     gas: Global,
     stack: Global,
+    far: Global,
     globals: Vec<Global>,
     memory: Option<Memory>,
     table: Option<Table>,
@@ -49,7 +50,7 @@ impl Live {
         store.limiter(|host| host);
         let instance = module.pre.instantiate(&mut store).map_err(|error| outcome::trap_of(&error))?;
         let mut global = |name: &str| instance.get_global(&mut store, name).expect("the pass exports it");
-        let (gas, stack, mark) = (global(GAS), global(STACK), global(MARK));
+        let (gas, stack, mark, far) = (global(GAS), global(STACK), global(MARK), global(FAR));
         let globals = module.globals.iter().map(|index| global(&global_export(*index))).collect();
         let memory = instance.get_memory(&mut store, MEMORY);
         let table = instance.get_table(&mut store, TABLE);
@@ -65,6 +66,7 @@ impl Live {
             instance,
             gas,
             stack,
+            far,
             globals,
             memory,
             table,
@@ -149,6 +151,7 @@ impl Live {
         host.instructions = limit as u64;
         self.set(self.gas, limit);
         self.set(self.stack, STACK_SLOTS_MAX);
+        self.set(self.far, instrument::far(self.bytes() / WASM_PAGE_BYTES));
         host::set_mark(&mut self.store, allowance).expect("the pass made it a mutable i64");
         let result = self.invoke(entry);
         let (gas, stack) = (self.get(self.gas), self.get(self.stack));

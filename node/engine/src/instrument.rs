@@ -3,7 +3,7 @@
 //! The count of instructions is replicated state, so it is defined by this rewriting and by nothing an engine does:
 //! - **gas**: each straight-line segment is charged at its head, in a local that is written back to a global around calls;
 //!   whether it is used up is checked at function entries and loop heads (which keep what is in float registers there, [`kept`]); bulk operations are
-//!   charged by length ([`cost`]);
+//!   charged by length; a load that others wait for ([`waits`]) costs more in a heap larger than the caches ([`cost`]);
 //! - **stack**: each function charges what the *original* function may hold, because native frames differ between engines;
 //! - **NaN bits** are canonicalised where arithmetic can make them and before anything can look at them ([`flows`]);
 //! - mutable globals, memory, table and start function become exports with the prefix [`RESERVED`], all exports but the
@@ -22,14 +22,16 @@ mod kept;
 mod module;
 #[cfg(test)]
 mod tests;
+mod waits;
 
+pub(crate) use cost::far;
 pub(crate) use module::instrument;
 
 use std::ops::Range;
 use wasm_encoder::reencode;
 
 /// Names what this pass does to a module; part of every key under which its output is kept.
-pub const PASS_VERSION: u32 = 4;
+pub const PASS_VERSION: u32 = 5;
 
 /// Prefix of the names of our own exports; modules may not use it.
 pub(crate) const RESERVED: &str = "__mains_";
@@ -37,6 +39,8 @@ pub(crate) const RESERVED: &str = "__mains_";
 pub(crate) const GAS: &str = "__mains_gas";
 /// Export: the count of instructions left below which [`HOOK`] is called.
 pub(crate) const MARK: &str = "__mains_mark";
+/// Export: what a load costs that another waits for, beyond its weight.
+pub(crate) const FAR: &str = "__mains_far";
 /// Export: a table whose only entry is called when fewer instructions than [`MARK`] are left, without parameters or results.
 pub(crate) const HOOK: &str = "__mains_hook";
 /// Export: stack slots left.

@@ -11,3 +11,4 @@ mod slices;
 mod snapshots;
 mod system;
 mod traps;
+mod waits;

@@ -1,5 +1,5 @@
-//! One walk over a function before it is rewritten: where to charge how much, how high the operand stack gets, and where
-//! NaN bits must be made canonical ([`super::flows`]).
+//! One walk over a function before it is rewritten: where to charge how much, how high the operand stack gets, where
+//! NaN bits must be made canonical ([`super::flows`]), and which loads others wait for ([`super::waits`]).
 
 use super::{
     Unexpected,
@@ -8,6 +8,7 @@ use super::{
     flows::{self, Value},
     kept,
     module::Types,
+    waits::{self, Origin},
 };
 use wasmparser::{BlockType, FuncType, ModuleArity, Operator, ValType};
 
@@ -18,6 +19,8 @@ pub(super) struct Charge {
     pub(super) before: usize,
     /// Instructions.
     pub(super) instructions: i64,
+    /// Loads and calls for whose values others wait.
+    pub(super) waits: i64,
     /// Whether it stands at the head of a loop, where running out is noticed.
     pub(super) check: bool,
 }
@@ -33,6 +36,8 @@ pub(super) struct Analysis {
     pub(super) height_max: usize,
     /// Whether there is a loop.
     pub(super) loops: bool,
+    /// Whether any charge has waits.
+    pub(super) waits: bool,
     /// What the loop with its charge before that operator keeps aside, ascending: locals and their globals.
     pub(super) kept: Vec<(usize, Vec<(u32, u32)>)>,
 }
@@ -58,6 +63,10 @@ struct Frame {
     begin: usize,
     /// Locals that were changed before it.
     changed: usize,
+    /// Where its parameters come from.
+    entered: Origin,
+    /// Where its results come from, as far as it was walked.
+    left: Origin,
 }
 
 /// Analyses a function of type `ty` with these `locals` (parameters included).
@@ -76,8 +85,9 @@ pub(super) fn analyse(
         flows: Vec::new(),
         made: Vec::new(),
         changed: Vec::new(),
+        origins: waits::Flows::new(),
         found: Analysis::default(),
-        segment: Charge { before: 0, instructions: 0, check: true },
+        segment: Charge { before: 0, instructions: 0, waits: 0, check: true },
     };
     walk.frames.push(Frame {
         kind: Kind::Function,
@@ -87,6 +97,8 @@ pub(super) fn analyse(
         targeted: false,
         begin: 0,
         changed: 0,
+        entered: Origin::NOTHING,
+        left: Origin::NOTHING,
     });
     for (at, operator) in operators.iter().enumerate() {
         walk.step(at, operator)?;
@@ -94,15 +106,29 @@ pub(super) fn analyse(
     }
     walk.cut(operators.len(), false);
     walk.settle(ty.params().len());
+    walk.charge_waits(locals.len());
     walk.found.kept.sort_unstable_by_key(|(head, _)| *head);
     Ok(walk.found)
+}
+
+/// A value on the abstract stack.
+#[derive(Clone, Copy)]
+struct Slot {
+    value: Value,
+    origin: Origin,
+}
+
+impl Slot {
+    fn new(value: Value) -> Self {
+        Self { value, origin: Origin::NOTHING }
+    }
 }
 
 struct Walk<'a> {
     types: &'a Types,
     locals: &'a [ValType],
     frames: Vec<Frame>,
-    stack: Vec<Value>,
+    stack: Vec<Slot>,
     /// Values whose bits are looked at.
     looked: Vec<Value>,
     /// Values that flow into float locals.
@@ -111,6 +137,7 @@ struct Walk<'a> {
     made: Vec<(usize, ValType)>,
     /// Locals in the order in which they are changed.
     changed: Vec<u32>,
+    origins: waits::Flows,
     found: Analysis,
     segment: Charge,
 }
@@ -133,13 +160,13 @@ impl Walk<'_> {
             Operator::Else => {
                 let frame = self.close()?;
                 self.frames.push(Frame { kind: Kind::Else, ..frame });
-                let parameters = self.top().parameters;
-                self.push(parameters);
+                let Frame { parameters, entered, .. } = *self.top();
+                self.push(parameters, entered);
                 self.cut(at + 1, false);
             }
             Operator::End => {
                 let frame = self.close()?;
-                self.push(frame.results);
+                self.push(frame.results, frame.left);
                 // An end that only the operator before it reaches goes on in the same segment.
                 if frame.targeted || matches!(frame.kind, Kind::If | Kind::Else) {
                     self.cut(at + 1, false);
@@ -152,10 +179,15 @@ impl Walk<'_> {
             }
             Operator::BrTable { targets } => {
                 self.pop();
+                let values = self.target(targets.default())?;
+                let origin = self.look(values);
                 for target in targets.targets() {
-                    self.target(target?)?;
+                    let target = target?;
+                    self.target(target)?;
+                    self.arrive(target, origin);
                 }
-                self.branch(targets.default(), at, false)?;
+                self.arrive(targets.default(), origin);
+                self.dead(at);
             }
             Operator::Return => {
                 let results = self.frames.first().map_or(0, |frame| frame.results);
@@ -165,22 +197,22 @@ impl Walk<'_> {
             Operator::Unreachable => self.dead(at),
             Operator::Call { function_index } => {
                 let (parameters, results) = self.types.of_function(*function_index)?;
-                self.call(parameters, results);
+                self.call(at, parameters, results);
             }
             Operator::CallIndirect { type_index, .. } => {
                 self.pop();
                 let (parameters, results) = self.types.of_type(*type_index)?;
-                self.call(parameters, results);
+                self.call(at, parameters, results);
             }
             Operator::ReturnCall { function_index } => {
                 let (parameters, _) = self.types.of_function(*function_index)?;
-                self.look(parameters);
+                self.leave_sight(parameters);
                 self.dead(at);
             }
             Operator::ReturnCallIndirect { type_index, .. } => {
                 self.pop();
                 let (parameters, _) = self.types.of_type(*type_index)?;
-                self.look(parameters);
+                self.leave_sight(parameters);
                 self.dead(at);
             }
             other => self.straight(at, other)?,
@@ -192,31 +224,42 @@ impl Walk<'_> {
     fn straight(&mut self, at: usize, operator: &Operator<'_>) -> Result<(), Unexpected> {
         match operator {
             Operator::LocalGet { local_index } => {
-                let value = self.copy_of(*local_index, at);
-                self.stack.push(value);
+                let copy = self.copy_of(*local_index, at);
+                self.stack.push(copy);
             }
             Operator::LocalSet { local_index } => {
-                let value = self.pop();
+                let slot = self.pop();
                 self.changed.push(*local_index);
-                self.flow(value, *local_index);
+                self.flow(slot, *local_index);
             }
             Operator::LocalTee { local_index } => {
-                let value = self.pop();
+                let slot = self.pop();
                 self.changed.push(*local_index);
-                self.flow(value, *local_index);
+                self.flow(slot, *local_index);
                 let copy = self.copy_of(*local_index, at);
                 self.stack.push(copy);
             }
             Operator::Drop => {
                 self.pop();
             }
-            Operator::F32Const { value } => self.stack.push(Value::constant(f32::from_bits(value.bits()).is_nan())),
-            Operator::F64Const { value } => self.stack.push(Value::constant(f64::from_bits(value.bits()).is_nan())),
+            Operator::F32Const { value } => {
+                self.stack.push(Slot::new(Value::constant(f32::from_bits(value.bits()).is_nan())));
+            }
+            Operator::F64Const { value } => {
+                self.stack.push(Slot::new(Value::constant(f64::from_bits(value.bits()).is_nan())));
+            }
+            Operator::GlobalSet { .. } => self.leave_sight(1),
             other => {
                 let (taken, given) = other
                     .operator_arity(self.types)
                     .ok_or_else(|| Unexpected(format!("unknown operator {other:?}")))?;
-                self.compute(at, effect(other), taken as usize, given as usize);
+                if is_load(other) {
+                    self.leave_sight(taken as usize);
+                    let made = self.origins.made(at);
+                    self.push(given as usize, made);
+                } else {
+                    self.compute(at, effect(other), taken as usize, given as usize);
+                }
             }
         }
         Ok(())
@@ -225,56 +268,64 @@ impl Walk<'_> {
     fn compute(&mut self, at: usize, effect: Effect, taken: usize, given: usize) {
         match effect {
             Effect::Arithmetic(ty) => {
-                self.skip(taken);
+                let origin = self.skip(taken);
                 self.made.push((at, ty));
-                self.stack.push(Value::Open(at));
+                self.stack.push(Slot { value: Value::Open(at), origin });
             }
             Effect::Pass(ty) => {
-                let value = self.pop();
-                self.pass(at, ty, value);
+                let slot = self.pop();
+                self.pass(at, ty, slot);
             }
             Effect::CopySign(ty) => {
-                self.look(1);
-                let value = self.pop();
-                self.pass(at, ty, value);
+                let sign = self.look(1);
+                let slot = self.pop();
+                let origin = self.origins.both(slot.origin, sign);
+                self.pass(at, ty, Slot { origin, ..slot });
             }
             Effect::Vector(lanes) => {
-                self.look(taken);
+                let origin = self.look(taken);
                 self.found.canonical.push((at, Canonical::Lanes(lanes)));
-                self.push(given);
+                self.push(given, origin);
             }
             Effect::Ask => {
-                self.skip(taken);
-                self.push(given);
+                let origin = self.skip(taken);
+                self.push(given, origin);
             }
             Effect::Look => {
-                self.look(taken);
-                self.push(given);
+                let origin = self.look(taken);
+                self.push(given, origin);
             }
         }
     }
 
-    /// The operator at `at` makes a value as open as `value`.
-    fn pass(&mut self, at: usize, ty: ValType, value: Value) {
+    /// The operator at `at` makes a value as open as that of `slot`.
+    fn pass(&mut self, at: usize, ty: ValType, slot: Slot) {
         self.made.push((at, ty));
-        self.stack.push(match value {
+        let value = match slot.value {
             Value::Open(_) => Value::Open(at),
             Value::Local(local, _) => Value::Local(local, at),
             other => other,
-        });
+        };
+        self.stack.push(Slot { value, ..slot });
     }
 
-    fn call(&mut self, parameters: usize, results: usize) {
-        self.look(parameters);
-        self.push(results);
+    fn call(&mut self, at: usize, parameters: usize, results: usize) {
+        self.leave_sight(parameters);
+        let made = self.origins.made(at);
+        self.push(results, made);
     }
 
     fn open(&mut self, kind: Kind, ty: BlockType, at: usize) -> Result<(), Unexpected> {
         let (parameters, results) =
             self.types.block_type_arity(ty).ok_or_else(|| Unexpected("unknown block type".into()))?;
-        self.look(parameters as usize);
+        let mut entered = self.look(parameters as usize);
+        if kind == Kind::Loop {
+            // What later turns bring is not known yet.
+            self.origins.end(entered);
+            entered = Origin::NOTHING;
+        }
         let height = self.stack.len();
-        self.push(parameters as usize);
+        self.push(parameters as usize, entered);
         self.frames.push(Frame {
             kind,
             parameters: parameters as usize,
@@ -283,6 +334,8 @@ impl Walk<'_> {
             targeted: false,
             begin: at + 1,
             changed: self.changed.len(),
+            entered,
+            left: Origin::NOTHING,
         });
         Ok(())
     }
@@ -290,8 +343,9 @@ impl Walk<'_> {
     /// Ends the innermost block: its results are joined with those of other ways here, so that their bits must be fixed.
     fn close(&mut self) -> Result<Frame, Unexpected> {
         let results = self.top().results;
-        self.look(results);
-        let frame = self.frames.pop().ok_or_else(|| Unexpected("unbalanced end".into()))?;
+        let origin = self.look(results);
+        let mut frame = self.frames.pop().ok_or_else(|| Unexpected("unbalanced end".into()))?;
+        frame.left = self.origins.both(frame.left, origin);
         self.stack.truncate(frame.height);
         if frame.kind == Kind::Loop {
             let places = kept::places(&self.changed[frame.changed..], self.locals);
@@ -304,9 +358,10 @@ impl Walk<'_> {
 
     fn branch(&mut self, depth: u32, at: usize, falls_through: bool) -> Result<(), Unexpected> {
         let values = self.target(depth)?;
-        self.look(values);
+        let origin = self.look(values);
+        self.arrive(depth, origin);
         if falls_through {
-            self.push(values);
+            self.push(values, origin);
             self.cut(at + 1, false);
         } else {
             self.dead(at);
@@ -326,6 +381,16 @@ impl Walk<'_> {
         Ok(frame.results)
     }
 
+    /// Values from there arrive where a branch to `depth` goes: behind a block, as its results, or at the head of a loop.
+    fn arrive(&mut self, depth: u32, origin: Origin) {
+        let Some(index) = self.frames.len().checked_sub(depth as usize + 1) else { return };
+        if self.frames[index].kind == Kind::Loop {
+            self.origins.end(origin);
+        } else {
+            self.frames[index].left = self.origins.both(self.frames[index].left, origin);
+        }
+    }
+
     /// What follows the operator at `at` is not reached from it.
     fn dead(&mut self, at: usize) {
         let height = self.top().height;
@@ -338,7 +403,7 @@ impl Walk<'_> {
         if self.segment.instructions > 0 || self.segment.check {
             self.found.charges.push(self.segment);
         }
-        self.segment = Charge { before: next, instructions: 0, check };
+        self.segment = Charge { before: next, instructions: 0, waits: 0, check };
     }
 
     fn top(&self) -> &Frame {
@@ -346,46 +411,61 @@ impl Walk<'_> {
     }
 
     /// Takes a value; in unreachable code there may be none.
-    fn pop(&mut self) -> Value {
+    fn pop(&mut self) -> Slot {
         match self.frames.last() {
-            Some(frame) if self.stack.len() > frame.height => self.stack.pop().unwrap_or(Value::Exact),
-            _ => Value::Exact,
+            Some(frame) if self.stack.len() > frame.height => self.stack.pop().unwrap_or(Slot::new(Value::Exact)),
+            _ => Slot::new(Value::Exact),
         }
     }
 
-    fn skip(&mut self, count: usize) {
+    /// Takes `count` values and tells where they come from.
+    fn skip(&mut self, count: usize) -> Origin {
+        let mut origin = Origin::NOTHING;
         for _ in 0..count {
-            self.pop();
+            let slot = self.pop();
+            origin = self.origins.both(origin, slot.origin);
         }
+        origin
     }
 
-    /// Takes `count` values whose bits are looked at.
-    fn look(&mut self, count: usize) {
+    /// Takes `count` values whose bits are looked at and tells where they come from.
+    fn look(&mut self, count: usize) -> Origin {
+        let mut origin = Origin::NOTHING;
         for _ in 0..count {
-            let value = self.pop();
-            if matches!(value, Value::Open(_) | Value::Local(..)) {
-                self.looked.push(value);
+            let slot = self.pop();
+            if matches!(slot.value, Value::Open(_) | Value::Local(..)) {
+                self.looked.push(slot.value);
             }
+            origin = self.origins.both(origin, slot.origin);
         }
+        origin
     }
 
-    fn push(&mut self, count: usize) {
-        self.stack.resize(self.stack.len() + count, Value::Exact);
+    /// Takes `count` values that become addresses, or go where they are not followed.
+    fn leave_sight(&mut self, count: usize) {
+        let origin = self.look(count);
+        self.origins.end(origin);
     }
 
-    fn copy_of(&mut self, local: u32, at: usize) -> Value {
-        match self.locals.get(local as usize) {
+    fn push(&mut self, count: usize, origin: Origin) {
+        self.stack.resize(self.stack.len() + count, Slot { value: Value::Exact, origin });
+    }
+
+    fn copy_of(&mut self, local: u32, at: usize) -> Slot {
+        let value = match self.locals.get(local as usize) {
             Some(ty @ (ValType::F32 | ValType::F64)) => {
                 self.made.push((at, *ty));
                 Value::Local(local, at)
             }
             _ => Value::Exact,
-        }
+        };
+        Slot { value, origin: self.origins.local(local) }
     }
 
-    fn flow(&mut self, value: Value, local: u32) {
+    fn flow(&mut self, slot: Slot, local: u32) {
+        self.origins.assign(local, slot.origin);
         if matches!(self.locals.get(local as usize), Some(ValType::F32 | ValType::F64)) {
-            self.flows.push((value, local));
+            self.flows.push((slot.value, local));
         }
     }
 
@@ -399,4 +479,55 @@ impl Walk<'_> {
         }
         self.found.canonical.sort_unstable_by_key(|(at, _)| *at);
     }
+
+    /// Counts what others wait for in the segments in which it is.
+    fn charge_waits(&mut self, locals: usize) {
+        let origins = std::mem::replace(&mut self.origins, waits::Flows::new());
+        for at in origins.waits(locals) {
+            let behind = self.found.charges.partition_point(|charge| charge.before <= at);
+            if let Some(charge) = behind.checked_sub(1).map(|index| &mut self.found.charges[index]) {
+                charge.waits += 1;
+                self.found.waits = true;
+            }
+        }
+    }
+}
+
+/// Whether an operator reads the memory at an address that it takes.
+fn is_load(operator: &Operator<'_>) -> bool {
+    use Operator::*;
+    matches!(
+        operator,
+        I32Load { .. }
+            | I64Load { .. }
+            | F32Load { .. }
+            | F64Load { .. }
+            | I32Load8S { .. }
+            | I32Load8U { .. }
+            | I32Load16S { .. }
+            | I32Load16U { .. }
+            | I64Load8S { .. }
+            | I64Load8U { .. }
+            | I64Load16S { .. }
+            | I64Load16U { .. }
+            | I64Load32S { .. }
+            | I64Load32U { .. }
+            | V128Load { .. }
+            | V128Load8x8S { .. }
+            | V128Load8x8U { .. }
+            | V128Load16x4S { .. }
+            | V128Load16x4U { .. }
+            | V128Load32x2S { .. }
+            | V128Load32x2U { .. }
+            | V128Load8Splat { .. }
+            | V128Load16Splat { .. }
+            | V128Load32Splat { .. }
+            | V128Load64Splat { .. }
+            | V128Load32Zero { .. }
+            | V128Load64Zero { .. }
+            | V128Load8Lane { .. }
+            | V128Load16Lane { .. }
+            | V128Load32Lane { .. }
+            | V128Load64Lane { .. }
+    )
 }

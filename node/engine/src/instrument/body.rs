@@ -1,13 +1,14 @@
 //! The pass over one function.
 //!
 //! ```text
-//! gas := $gas - first charge; passed(gas) if gas < $mark   (gas is a local, $gas, $mark and $stack are globals)
+//! far := $far                                         (only if a load waits for another)
+//! gas := $gas - first charge; passed(gas) if gas < $mark   (gas and far are locals, $gas, $far, $mark and $stack are globals)
 //! floor := gas rounded down to a slice                (only if there is a loop)
 //! $stack := $stack - frame; stop if negative
 //! block                                               the original function; `return` leaves this block
-//!   ... charge: gas := gas - c
+//!   ... charge: gas := gas - (c + far * waits)
 //!   ... at a loop's head: and if gas < floor then (floats := ...; floor := slice(gas); ... := floats)
-//!   ... around a call: $gas := gas; call; gas := $gas
+//!   ... around a call: $gas := gas; call; gas := $gas, far := $far
 //! end
 //! $stack := $stack + frame; $gas := gas
 //! ```
@@ -34,6 +35,8 @@ const OPERATORS_PER_SLOT: i64 = 64;
 pub(super) struct Names {
     /// The gas global.
     pub(super) gas: u32,
+    /// The global with what a load costs that another waits for.
+    pub(super) far: u32,
     /// The mark global.
     pub(super) mark: u32,
     /// The stack global.
@@ -67,7 +70,9 @@ pub(super) fn rewrite(
     let analysis = analyse(&operators, ty, &locals, types)?;
 
     let gas = locals.len() as u32;
-    groups.push((if analysis.loops { 2 } else { 1 }, wasm_encoder::ValType::I64));
+    let floor = gas + 1;
+    let far = floor + u32::from(analysis.loops);
+    groups.push((1 + u32::from(analysis.loops) + u32::from(analysis.waits), wasm_encoder::ValType::I64));
     let mut scratch = Scratch::default();
     for ty in scratch.reserve(gas + groups[groups.len() - 1].0, analysis.canonical.iter().map(|(_, point)| *point)) {
         groups.push((1, RoundtripReencoder.val_type(ty)?));
@@ -85,7 +90,8 @@ pub(super) fn rewrite(
         function: Function::new(groups),
         names,
         gas,
-        floor: gas + 1,
+        floor,
+        far,
         frame,
         scratch,
         depth: 0,
@@ -103,6 +109,8 @@ struct Writer<'a> {
     gas: u32,
     /// The local with the count at which a loop writes back; only if there is a loop.
     floor: u32,
+    /// The local with what a load costs that another waits for; only if there is such a load.
+    far: u32,
     frame: i64,
     scratch: Scratch,
     /// Blocks of the original function that are open.
@@ -113,9 +121,13 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn prologue(&mut self, block: BlockType) {
         let Names { gas, mark, stack, helpers: first_helper, .. } = *self.names;
-        let first = self.analysis.charges.first().map_or(0, |charge| charge.instructions);
+        self.refresh();
+        self.function.instructions().global_get(gas);
+        if let Some(first) = self.analysis.charges.first() {
+            self.subtract(first);
+        }
         let mut sink = self.function.instructions();
-        sink.global_get(gas).i64_const(first).i64_sub().local_tee(self.gas);
+        sink.local_tee(self.gas);
         sink.global_get(mark).i64_lt_s().if_(BlockType::Empty);
         sink.local_get(self.gas).call(first_helper + helpers::PASSED).drop().end();
         if self.analysis.loops {
@@ -143,8 +155,9 @@ impl Writer<'_> {
     }
 
     fn charge(&mut self, charge: &Charge) {
+        self.function.instructions().local_get(self.gas);
+        self.subtract(charge);
         let mut sink = self.function.instructions();
-        sink.local_get(self.gas).i64_const(charge.instructions).i64_sub();
         if charge.check {
             sink.local_tee(self.gas).local_get(self.floor).i64_lt_s().if_(BlockType::Empty);
             let kept = self.analysis.kept.binary_search_by_key(&charge.before, |(head, _)| *head);
@@ -160,6 +173,22 @@ impl Writer<'_> {
         } else {
             sink.local_set(self.gas);
         }
+    }
+
+    /// Takes a charge off the count on top of the stack. What does not change in a loop is one value that an engine keeps.
+    fn subtract(&mut self, charge: &Charge) {
+        let mut sink = self.function.instructions();
+        sink.i64_const(charge.instructions);
+        match charge.waits {
+            0 => {}
+            1 => {
+                sink.local_get(self.far).i64_add();
+            }
+            waits => {
+                sink.local_get(self.far).i64_const(waits).i64_mul().i64_add();
+            }
+        }
+        sink.i64_sub();
     }
 
     fn operator(&mut self, operator: &Operator<'_>) -> Result<(), Unexpected> {
@@ -182,6 +211,7 @@ impl Writer<'_> {
                 self.spill();
                 self.copy(operator)?;
                 self.fill();
+                self.refresh();
                 return Ok(());
             }
             // Whether an instance is still the one that dropped a segment must not show: segments stay. Dropping one
@@ -209,6 +239,14 @@ impl Writer<'_> {
         self.spill();
         self.function.instructions().call(self.names.helpers + helper);
         self.fill();
+        self.refresh();
+    }
+
+    /// Reads anew what a load costs that another waits for: growing the memory changes it.
+    fn refresh(&mut self) {
+        if self.analysis.waits {
+            self.function.instructions().global_get(self.names.far).local_set(self.far);
+        }
     }
 
     fn spill(&mut self) {

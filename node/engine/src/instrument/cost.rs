@@ -1,8 +1,8 @@
 //! What each operator costs, in instructions: about one for what one machine instruction does, a quarter of a nanosecond.
 //!
 //! The weights follow measured time on x86-64 (`mains-bench --prices`: chains in which each operation waits for the one before),
-//! rounded to small integers, the canonical NaN included; they are protocol constants. What ordinary code is made of costs one or two
-//! whatever it takes: a load that misses every cache costs what one does that hits the first.
+//! rounded to small integers, the canonical NaN included; they are protocol constants. What ordinary code is made of costs one or two.
+//! A load costs one, and more only if another load waits for it ([`super::waits`]) in a heap larger than the caches ([`far`]).
 
 use wasmparser::Operator;
 
@@ -10,6 +10,24 @@ use wasmparser::Operator;
 pub(crate) const GROW_PAGE_INSTRUCTIONS: i64 = 500;
 /// Instructions for each byte that `memory.copy`, `memory.fill` or `memory.init` touches.
 pub(crate) const BULK_BYTE_INSTRUCTIONS: i64 = 1;
+
+/// Heaps of up to so many Wasm pages (4 MiB) are near: caches hold them, and a load in a chain of loads takes 21 ns at most.
+pub(crate) const NEAR_PAGES_MAX: u64 = 64;
+/// Heaps of up to so many Wasm pages (256 MiB) are far, 145 to 255 ns; in larger ones looking an address up misses its caches too,
+/// which makes 330 to 490 ns in a virtual machine.
+pub(crate) const FAR_PAGES_MAX: u64 = 4_096;
+/// Instructions of a load or call that a load waits for, beyond its weight, in far and in farther heaps. Code of usual compilers has
+/// such a load in each 20 to 30 instructions.
+pub(crate) const FAR_INSTRUCTIONS: [i64; 2] = [20, 40];
+
+/// Instructions of a load or call that a load waits for, beyond its weight, in a heap of so many Wasm pages.
+pub(crate) fn far(pages: u64) -> i64 {
+    match pages {
+        0..=NEAR_PAGES_MAX => 0,
+        ..=FAR_PAGES_MAX => FAR_INSTRUCTIONS[0],
+        _ => FAR_INSTRUCTIONS[1],
+    }
+}
 
 /// Instructions of one operator; bulk operations cost their length on top, system calls what `SystemApi` charges.
 pub(super) fn cost(operator: &Operator<'_>) -> i64 {

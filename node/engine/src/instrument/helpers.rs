@@ -1,6 +1,6 @@
 //! Functions appended to every module, for what would be long in place.
 
-use super::cost::{BULK_BYTE_INSTRUCTIONS, GROW_PAGE_INSTRUCTIONS};
+use super::cost::{BULK_BYTE_INSTRUCTIONS, FAR_INSTRUCTIONS, FAR_PAGES_MAX, GROW_PAGE_INSTRUCTIONS, NEAR_PAGES_MAX};
 use wasm_encoder::{BlockType, Function};
 
 /// Positions of the helpers behind the module's own functions.
@@ -24,12 +24,16 @@ const GROW_PAGES_MAX: i64 = 1 << 16;
 pub(super) struct Names {
     /// The gas global.
     pub(super) gas: u32,
+    /// The global with what a load costs that another waits for.
+    pub(super) far: u32,
     /// The mark global.
     pub(super) mark: u32,
     /// The table with the hook.
     pub(super) hook: u32,
     /// The hook's type.
     pub(super) hook_type: u32,
+    /// Whether the memory has 64-bit addresses, if there is one.
+    pub(super) memory64: Option<bool>,
     /// The first helper.
     pub(super) helpers: u32,
 }
@@ -37,7 +41,7 @@ pub(super) struct Names {
 /// The helpers' bodies.
 pub(super) fn bodies(names: &Names) -> [Function; 6] {
     let gas = names.gas;
-    [bulk(gas, false), bulk(gas, true), grow(gas, false), grow(gas, true), slice(names), passed(names)]
+    [bulk(gas, false), bulk(gas, true), grow(names, false), grow(names, true), slice(names), passed(names)]
 }
 
 /// Charges the length of a bulk operation and gives it back.
@@ -58,8 +62,10 @@ fn bulk(gas: u32, wide: bool) -> Function {
     function
 }
 
-/// Charges the pages that `memory.grow` asks for and gives their number back.
-fn grow(gas: u32, wide: bool) -> Function {
+/// Charges the pages that `memory.grow` asks for and gives their number back. From then on loads cost what they do in a memory with
+/// these pages, got or not.
+fn grow(names: &Names, wide: bool) -> Function {
+    let gas = names.gas;
     let mut function = Function::new([]);
     let mut sink = function.instructions();
     let pages = |sink: &mut wasm_encoder::InstructionSink<'_>| {
@@ -68,13 +74,29 @@ fn grow(gas: u32, wide: bool) -> Function {
             sink.i64_extend_i32_u();
         }
     };
+    let bounded = |sink: &mut wasm_encoder::InstructionSink<'_>| {
+        pages(sink);
+        sink.i64_const(GROW_PAGES_MAX);
+        pages(sink);
+        sink.i64_const(GROW_PAGES_MAX).i64_lt_u().select();
+    };
     sink.global_get(gas);
-    pages(&mut sink);
-    sink.i64_const(GROW_PAGES_MAX);
-    pages(&mut sink);
-    sink.i64_const(GROW_PAGES_MAX).i64_lt_u().select();
+    bounded(&mut sink);
     sink.i64_const(GROW_PAGE_INSTRUCTIONS).i64_mul().i64_sub().global_set(gas);
     sink.global_get(gas).i64_const(0).i64_lt_s().if_(BlockType::Empty).unreachable().end();
+    // The other of the two helpers is never called.
+    let is_called = names.memory64 == Some(wide);
+    for (pages_max, instructions) in
+        [NEAR_PAGES_MAX, FAR_PAGES_MAX].into_iter().zip(FAR_INSTRUCTIONS).filter(|_| is_called)
+    {
+        sink.memory_size(0);
+        if !wide {
+            sink.i64_extend_i32_u();
+        }
+        bounded(&mut sink);
+        sink.i64_add().i64_const(pages_max as i64).i64_gt_u().if_(BlockType::Empty);
+        sink.i64_const(instructions).global_set(names.far).end();
+    }
     sink.local_get(0).end();
     function
 }

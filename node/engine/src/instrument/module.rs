@@ -1,7 +1,7 @@
 //! The pass over a module's sections.
 
 use super::{
-    GAS, HOOK, Instrumented, MARK, MEMORY, STACK, START, TABLE, Unexpected,
+    FAR, GAS, HOOK, Instrumented, MARK, MEMORY, STACK, START, TABLE, Unexpected,
     body::{self, Names},
     global_export, helpers, kept,
 };
@@ -187,8 +187,9 @@ pub(crate) fn instrument(wasm: &[u8]) -> Result<Instrumented, Unexpected> {
 
 /// Appends our globals, table, types and functions, and tells their indices.
 fn append(sections: &mut Sections, types: &Types, memory64: bool) -> Result<(Names, helpers::Names), Unexpected> {
+    let has_memory = !sections.memories.is_empty();
     let gas = sections.globals.len();
-    for start in [0, STACK_SLOTS_MAX, 0] {
+    for start in [0, STACK_SLOTS_MAX, 0, 0] {
         let ty = encode::GlobalType { val_type: encode::ValType::I64, mutable: true, shared: false };
         sections.globals.global(ty, &encode::ConstExpr::i64_const(start));
     }
@@ -207,6 +208,7 @@ fn append(sections: &mut Sections, types: &Types, memory64: bool) -> Result<(Nam
     sections.exports.export(GAS, encode::ExportKind::Global, gas);
     sections.exports.export(STACK, encode::ExportKind::Global, gas + 1);
     sections.exports.export(MARK, encode::ExportKind::Global, gas + 2);
+    sections.exports.export(FAR, encode::ExportKind::Global, gas + 3);
     let hook = sections.tables.len();
     let element_type = encode::RefType::FUNCREF;
     sections.tables.table(encode::TableType {
@@ -241,9 +243,10 @@ fn append(sections: &mut Sections, types: &Types, memory64: bool) -> Result<(Nam
     for wide in helpers::WIDE {
         sections.functions.function(helper_types + u32::from(wide));
     }
-    let (mark, helpers) = (gas + 2, types.functions.len() as u32);
+    let (mark, far, helpers) = (gas + 2, gas + 3, types.functions.len() as u32);
     let names = Names {
         gas,
+        far,
         mark,
         stack: gas + 1,
         kept: first_kept,
@@ -251,7 +254,7 @@ fn append(sections: &mut Sections, types: &Types, memory64: bool) -> Result<(Nam
         result_types: types.functions.iter().map(|ty| result_types.get(ty).copied()).collect(),
         memory64,
     };
-    Ok((names, helpers::Names { gas, mark, hook, hook_type, helpers }))
+    Ok((names, helpers::Names { gas, far, mark, hook, hook_type, memory64: has_memory.then_some(memory64), helpers }))
 }
 
 /// The value of a data segment's offset.
