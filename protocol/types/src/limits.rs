@@ -65,12 +65,13 @@ pub const METHOD_NAME_BYTES_MAX: usize = 20_000;
 pub const STOP_CANISTER_NANOS_MAX: u64 = 5 * 60 * 1_000_000_000;
 /// Instructions of one update, callback, timer or heartbeat: as on the Internet Computer, about 20 s of work here.
 pub const UPDATE_INSTRUCTIONS_MAX: u64 = 40_000_000_000;
-/// Instructions of one message in one round (about 0.5 s); what needs more goes on in the next, so that a block stays short.
-pub const SLICE_INSTRUCTIONS: u64 = 1_000_000_000;
+/// Instructions of one message in one round: some 10 ms of usual code, 1.2 s of the slowest that we could make; what needs more
+/// goes on in the next, so that a block stays short.
+pub const SLICE_INSTRUCTIONS: u64 = 100_000_000;
 /// Paused messages that take turns with their slices; the others wait. Bounds the runs that a replica keeps, each up to a heap.
 pub const PAUSED_ACTIVE_MAX: usize = 4;
-/// Instructions of the cleanup after a callback that trapped; set aside together with the callback's own.
-pub const CLEANUP_INSTRUCTIONS_MAX: u64 = 500_000_000;
+/// Instructions of the cleanup after a callback that trapped, a slice at most; set aside together with the callback's own.
+pub const CLEANUP_INSTRUCTIONS_MAX: u64 = SLICE_INSTRUCTIONS;
 /// Calls that all canisters of one composite query make together.
 pub const COMPOSITE_CALLS_MAX: usize = 500;
 /// Canisters that may wait for each other in one composite query.
@@ -84,11 +85,13 @@ pub const COMPILE_INSTRUCTIONS_MAX: u64 = 20_000_000_000;
 /// Real time, in nanoseconds, that replicas are given for each 1,000 instructions that compiling a module weighs, if it is
 /// not compiled at once: three times what modules of usual compilers take here, and more than the worst one that we could make.
 pub const COMPILE_NANOS_PER_1000_INSTRUCTIONS: u64 = 1_500;
+/// A module waits in the lane for a block at least for each so many instructions of its weight, whatever clocks say.
+pub const COMPILE_BLOCK_INSTRUCTIONS: u64 = 1_000_000_000;
 /// What a module may weigh that is compiled in the round of its call (about 35 ms); others wait in the lane.
 pub const COMPILE_AT_ONCE_INSTRUCTIONS_MAX: u64 = 50_000_000;
-/// A round begins no more calls of built-in canisters once it has compiled so much: about 0.2 s, and 0.6 s if it is the worst that we
+/// A round begins no more calls of built-in canisters once it has compiled so much: about 0.1 s, and 0.4 s if it is the worst that we
 /// could make.
-pub const COMPILE_ROUND_INSTRUCTIONS_MAX: u64 = 250_000_000;
+pub const COMPILE_ROUND_INSTRUCTIONS_MAX: u64 = 150_000_000;
 /// How long compiling the modules may take that calls of one sender wait for; clients wait five minutes.
 pub const PREPARING_NANOS_MAX: u64 = 3 * 60 * 1_000_000_000;
 /// Installs of one sender that wait for compilations.
@@ -103,12 +106,13 @@ pub const PREPARING_MAX: usize = 1_000;
 pub const INSPECT_INSTRUCTIONS_MAX: u64 = 200_000_000;
 /// A round begins no more calls of built-in canisters once these have used so many instructions: looking at modules takes some
 /// 1.4 ns for each, several times as long as running code.
-pub const ROUND_SYSTEM_INSTRUCTIONS_MAX: u64 = 1_000_000_000;
+pub const ROUND_SYSTEM_INSTRUCTIONS_MAX: u64 = 200_000_000;
 /// A round takes no new message once those before it ran so many different modules: one that is not in memory is mapped from its
 /// file, 0.9 ms for one of 8 MB.
 pub const ROUND_MODULES_MAX: usize = 250;
-/// A round takes no new message once it has used this many instructions.
-pub const ROUND_INSTRUCTIONS_MAX: u64 = 2_000_000_000;
+/// A round takes no new message once it has used this many instructions: with a paused message's slice and the last one's it is 5
+/// s of the slowest code that we could make.
+pub const ROUND_INSTRUCTIONS_MAX: u64 = 200_000_000;
 /// Messages a round executes at most, so that cheap messages cannot stretch a block either.
 pub const ROUND_MESSAGES_MAX: usize = 20_000;
 

@@ -47,8 +47,8 @@ const LONG: &str = r#"
     (func (export "canister_update recurses_trap") (drop (call $recurses (i32.const 23))) (drop (i64.load (i32.const -1))))
     (func (export "canister_update grows") (drop (memory.grow (i32.const 60))) (call $grows) (call $end))
     (func (export "canister_update forever") (loop $l (drop (call $recurses (i32.const 3))) (br $l)))
-    (func (export "canister_update twice") (call $loops (i32.const 50000000)) (call $end))
-    (func (export "canister_update twice_trap") (call $loops (i32.const 50000000)) unreachable)
+    (func (export "canister_update twice") (call $loops (i32.const 5000000)) (call $end))
+    (func (export "canister_update twice_trap") (call $loops (i32.const 5000000)) unreachable)
     (func (export "canister_update short") (call $loops (i32.const 10)) (call $end))"#;
 
 const METHODS: [&str; 6] = ["loops", "loops_trap", "recurses", "recurses_trap", "grows", "forever"];
@@ -233,6 +233,6 @@ fn replicas_that_keep_runs_lose_them_or_restart_agree_in_every_round() {
     );
     let status = |id| state.ingress_status(id).expect("it is kept");
     assert!(matches!(status(&ids[0]), IngressStatus::Replied(_)));
-    assert!(matches!(status(&ids[1]), IngressStatus::Replied(reply) if reply[..] == 50_000_010u64.to_le_bytes()));
+    assert!(matches!(status(&ids[1]), IngressStatus::Replied(reply) if reply[..] == 5_000_010u64.to_le_bytes()));
     assert!(matches!(status(&ids[2]), IngressStatus::Rejected(_)));
 }

@@ -120,7 +120,7 @@ fn a_replayed_or_expired_call_leaves_no_trace() {
 
 #[test]
 fn who_stops_a_canister_waits_five_minutes_for_its_open_calls() {
-    let mut network = Network::new(&["spin 9000000000;reply slow", "reply_data", "reply_code", ""]);
+    let mut network = Network::new(&["spin 900000000;reply slow", "reply_data", "reply_code", ""]);
     let (a, b) = (network.install(0x100, "m", 100 * CREDIT), network.install(0x101, "m", 100 * CREDIT));
     let open = network.call(1, a, "run", format!("call {b} run 0 0 1").as_bytes());
     network.block(vec![open]);
@@ -153,7 +153,7 @@ fn who_stops_a_canister_waits_five_minutes_for_its_open_calls() {
 
 #[test]
 fn a_stopping_canister_waits_for_its_open_calls() {
-    let scripts = ["spin 1500000000;reply slow", "reply_data", "reply_code", ""];
+    let scripts = ["spin 150000000;reply slow", "reply_data", "reply_code", ""];
     let mut network = Network::new(&scripts);
     let (a, b) = (network.install(0x100, "m", CREDIT), network.install(0x101, "m", CREDIT));
     // Long calls fill two rounds, so that a's call to b is open meanwhile.
@@ -182,7 +182,7 @@ fn a_stopping_canister_waits_for_its_open_calls() {
 
 #[test]
 fn a_best_effort_call_stops_waiting_and_its_cycles_come_back() {
-    let scripts = ["spin 1900000000;reply slow", "reply_data", "reply_code", ""];
+    let scripts = ["spin 190000000;reply slow", "reply_data", "reply_code", ""];
     let mut network = Network::new(&scripts);
     let (a, b) = (network.install(0x100, "m", CREDIT), network.install(0x101, "m", CREDIT));
     let fillers: Vec<_> = (0..4).map(|_| network.call(1, b, "run", scripts[0].as_bytes())).collect();

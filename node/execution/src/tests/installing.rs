@@ -126,7 +126,7 @@ fn meanwhile_the_canister_waits_others_run_and_calls_about_it_keep_their_order()
     let (id, other) = (network.install(0x100, "m", CREDIT), network.install(0x101, "m", CREDIT));
     let record = candid::encode_one(CanisterIdRecord { canister_id: id }).unwrap();
     // In the lane first, then paused.
-    let module = heavy(2 * SLICE, "new");
+    let module = heavy(2 * limits::COMPILE_BLOCK_INSTRUCTIONS, "new");
     let args = install_args(id, CanisterInstallMode::Upgrade(None), &module, &format!("inc;spin {}", 5 * SLICE));
     let request = manage(&mut network, "install_code", &args);
     let stop = manage(&mut network, "stop_canister", &record);

@@ -10,9 +10,9 @@ use mains_ledger::{Account, Resource};
 use mains_state::{IngressStatus, Settings};
 use mains_types::{CanisterId, Cycles, ErrorCode, Principal, RejectCode, RequestId, UnixNanos, limits};
 
-const SLICE: u64 = limits::SLICE_INSTRUCTIONS;
+const BLOCK: u64 = limits::COMPILE_BLOCK_INSTRUCTIONS;
 /// What compiling a slice's worth of module is given.
-const SLICE_NANOS: u64 = SLICE / 1_000 * limits::COMPILE_NANOS_PER_1000_INSTRUCTIONS;
+const BLOCK_NANOS: u64 = BLOCK / 1_000 * limits::COMPILE_NANOS_PER_1000_INSTRUCTIONS;
 /// Less than that.
 pub(super) const SHORT: u64 = 20_000_000;
 
@@ -45,7 +45,7 @@ pub(super) fn has_ended(network: &Network, id: &RequestId) -> bool {
 
 /// Empty blocks of this length until the request has ended; how many there were.
 pub(super) fn rounds_until_ended(network: &mut Network, nanos: u64, id: &RequestId) -> u64 {
-    for round in 0..2_000 {
+    for round in 0..4_000 {
         if has_ended(network, id) {
             return round;
         }
@@ -69,8 +69,8 @@ fn a_small_module_is_installed_at_once_and_a_large_one_after_its_rounds_and_its_
     let request = upgrade(&mut network, id, &heavy(limits::COMPILE_AT_ONCE_INSTRUCTIONS_MAX, "small"));
     assert!(network.outcome(&request).is_ok());
     // Five slices and a bit: six rounds, and their time.
-    for (nanos, rounds) in [(SHORT, 5 * SLICE_NANOS / SHORT + 1), (SLICE_NANOS, 6), (100 * SLICE_NANOS, 6)] {
-        let module = heavy(5 * SLICE + 1, &nanos.to_string());
+    for (nanos, rounds) in [(SHORT, 5 * BLOCK_NANOS / SHORT + 1), (BLOCK_NANOS, 6), (100 * BLOCK_NANOS, 6)] {
+        let module = heavy(5 * BLOCK + 1, &nanos.to_string());
         let request = upgrade(&mut network, id, &module);
         assert_eq!(network.state().ingress_status(&request), Some(&IngressStatus::Processing));
         assert_eq!(rounds_until_ended(&mut network, nanos, &request), rounds, "{nanos}");
@@ -84,13 +84,13 @@ fn a_small_module_is_installed_at_once_and_a_large_one_after_its_rounds_and_its_
 fn what_compiling_costs_is_paid_before_and_what_is_left_when_it_is_done() {
     let mut network = Network::new(&[]);
     let id = network.install(0x100, "m", CREDIT);
-    let module = heavy(7 * SLICE, "m");
+    let module = heavy(7 * BLOCK, "m");
     let before = network.state().ledger.meter(&id, Resource::CompileInstructions);
     let run = network.state().ledger.meter(&id, Resource::Instructions);
     let request = upgrade(&mut network, id, &module);
     let paid = network.state().ledger.meter(&id, Resource::CompileInstructions) - before;
     let looked = 2 * 20 * module.len() as u128;
-    assert_eq!(paid, u128::from(7 * SLICE) + looked, "the module travels and is looked at uncompressed");
+    assert_eq!(paid, u128::from(7 * BLOCK) + looked, "the module travels and is looked at uncompressed");
     assert!(network.state().ledger.balance(&Account::InFlight) > Cycles::ZERO);
     assert_eq!(network.state().ledger.meter(&id, Resource::Instructions), run);
     rounds_until_ended(&mut network, UnixNanos::SECOND, &request);
@@ -104,7 +104,7 @@ fn meanwhile_its_canister_runs_and_other_calls_about_it_keep_their_order() {
     let mut network = Network::new(&[]);
     let id = network.install(0x100, "m", CREDIT);
     let record = candid::encode_one(CanisterIdRecord { canister_id: id }).unwrap();
-    let module = heavy(4 * SLICE, "new");
+    let module = heavy(4 * BLOCK, "new");
     let request = upgrade(&mut network, id, &module);
     let status = manage(&mut network, "canister_status", &record);
     assert!(network.outcome(&status).is_ok(), "whoever looks does not wait");
@@ -114,7 +114,7 @@ fn meanwhile_its_canister_runs_and_other_calls_about_it_keep_their_order() {
     assert!(!has_ended(&network, &stop) && !has_ended(&network, &delete) && !has_module(&network, &id, &module));
     for _ in 0..4 {
         assert!(!has_ended(&network, &request));
-        network.block_after(SLICE_NANOS, vec![]);
+        network.block_after(BLOCK_NANOS, vec![]);
     }
     assert!(network.outcome(&request).is_ok());
     assert!(network.outcome(&stop).is_ok() && network.outcome(&delete).is_ok(), "in the same round, in their order");
@@ -125,15 +125,15 @@ fn meanwhile_its_canister_runs_and_other_calls_about_it_keep_their_order() {
 fn a_canister_that_is_paused_is_not_installed_under_its_message() {
     let mut network = Network::new(&[]);
     let id = network.install(0x100, "m", CREDIT);
-    let request = upgrade(&mut network, id, &heavy(2 * SLICE, "new"));
-    let long = network.call(1, id, "run", format!("inc;spin {};reply_count", 9 * SLICE).as_bytes());
+    let request = upgrade(&mut network, id, &heavy(2 * BLOCK, "new"));
+    let long = network.call(1, id, "run", format!("inc;spin {};reply_count", 9 * limits::SLICE_INSTRUCTIONS).as_bytes());
     let message = long.request_id;
     network.block_after(SHORT, vec![long]);
     for _ in 0..8 {
-        network.block_after(SLICE_NANOS, vec![]);
+        network.block_after(BLOCK_NANOS, vec![]);
         assert!(!has_ended(&network, &request) && !has_ended(&network, &message));
     }
-    network.block_after(SLICE_NANOS, vec![]);
+    network.block_after(BLOCK_NANOS, vec![]);
     assert_eq!(network.outcome(&message).unwrap(), "1");
     assert!(network.outcome(&request).is_ok(), "in the round in which the message ended");
 }
@@ -142,13 +142,13 @@ fn a_canister_that_is_paused_is_not_installed_under_its_message() {
 fn a_module_that_a_canister_has_or_that_is_under_way_is_not_waited_for_again() {
     let mut network = Network::new(&[]);
     let [a, b, c, d] = [0x100, 0x101, 0x102, 0x103].map(|index| network.install(index, "m", CREDIT));
-    let module = heavy(6 * SLICE, "new");
+    let module = heavy(6 * BLOCK, "new");
     let first = upgrade(&mut network, a, &module);
     let twin = upgrade(&mut network, b, &module);
-    let other = upgrade(&mut network, c, &heavy(3 * SLICE, "other"));
-    rounds_until_ended(&mut network, SLICE_NANOS, &first);
+    let other = upgrade(&mut network, c, &heavy(3 * BLOCK, "other"));
+    rounds_until_ended(&mut network, BLOCK_NANOS, &first);
     assert!(network.outcome(&twin).is_ok() && !has_ended(&network, &other));
-    assert_eq!(rounds_until_ended(&mut network, SLICE_NANOS, &other), 3, "one after the other");
+    assert_eq!(rounds_until_ended(&mut network, BLOCK_NANOS, &other), 3, "one after the other");
     let known = upgrade(&mut network, d, &module);
     assert!(network.outcome(&known).is_ok(), "in its round");
     for id in [a, b, d] {
@@ -163,11 +163,11 @@ fn a_module_that_a_canister_has_or_that_is_under_way_is_not_waited_for_again() {
 fn whoever_has_lost_the_right_meanwhile_is_refused() {
     let mut network = Network::new(&[]);
     let id = network.install(0x100, "m", CREDIT);
-    let request = upgrade(&mut network, id, &heavy(2 * SLICE, "new"));
+    let request = upgrade(&mut network, id, &heavy(2 * BLOCK, "new"));
     // No call can take it away before; so here it is taken by hand.
     let settings = Settings { controllers: [user(7)].into(), ..Settings::default() };
     network.state_mut().canister_mut(&id).unwrap().settings = settings;
-    rounds_until_ended(&mut network, SLICE_NANOS, &request);
+    rounds_until_ended(&mut network, BLOCK_NANOS, &request);
     let reject = network.outcome(&request).unwrap_err();
     assert_eq!(reject.error_code, Some(ErrorCode::CanisterInvalidController));
     assert_eq!(network.state().ledger.balance(&Account::InFlight), Cycles::ZERO);
@@ -177,11 +177,11 @@ fn whoever_has_lost_the_right_meanwhile_is_refused() {
 fn a_canister_that_runs_out_of_cycles_meanwhile_has_nothing_to_upgrade() {
     let mut network = Network::new(&[]);
     let id = network.install(0x100, "m", CREDIT);
-    let request = upgrade(&mut network, id, &heavy(2 * SLICE, "new"));
+    let request = upgrade(&mut network, id, &heavy(2 * BLOCK, "new"));
     let rest = network.balance(&id);
     network.state_mut().ledger.burn(&Account::Canister(id), Cycles(rest)).unwrap();
     network.block_after(1_000_000 * UnixNanos::SECOND, vec![]);
-    rounds_until_ended(&mut network, SLICE_NANOS, &request);
+    rounds_until_ended(&mut network, BLOCK_NANOS, &request);
     assert_eq!(network.outcome(&request).unwrap_err().error_code, Some(ErrorCode::CanisterWasmModuleNotFound));
 }
 
@@ -190,13 +190,13 @@ fn a_subnet_asks_for_the_rounds_and_then_for_the_moment() {
     let mut network = Network::new(&[]);
     let id = network.install(0x100, "m", CREDIT);
     network.block(vec![]);
-    upgrade(&mut network, id, &heavy(3 * SLICE, "new"));
+    upgrade(&mut network, id, &heavy(3 * BLOCK, "new"));
     let (began, pace) = (network.state().time, crate::HEARTBEAT_NANOS);
     assert!(!network.state().has_work());
     assert_eq!(due_at(network.state()), Some(began.saturating_add_nanos(pace)), "three rounds are to come");
     network.block_after(pace, vec![]);
     network.block_after(pace, vec![]);
-    assert_eq!(due_at(network.state()), Some(began.saturating_add_nanos(3 * SLICE_NANOS)), "the last of them");
+    assert_eq!(due_at(network.state()), Some(began.saturating_add_nanos(3 * BLOCK_NANOS)), "the last of them");
 }
 
 /// Whoever buys compilations, as many as are for sale, holds up nobody but himself.
@@ -209,7 +209,7 @@ fn who_floods_the_lane_is_turned_away_and_others_run_in_every_round() {
     let victim = network.install(0x200, "m", CREDIT);
     let small = network.install(0x201, "m", CREDIT);
     let large = network.install(0x202, "m", CREDIT);
-    let (most, own) = (limits::COMPILE_INSTRUCTIONS_MAX, 5 * SLICE);
+    let (most, own) = (limits::COMPILE_INSTRUCTIONS_MAX, 5 * BLOCK);
     let (mut turned_away, mut requests, mut installed, mut waits) = (0, Vec::new(), 0, None);
     for round in 0..=ROUNDS {
         let mut calls: Vec<_> = attackers
@@ -234,7 +234,7 @@ fn who_floods_the_lane_is_turned_away_and_others_run_in_every_round() {
             calls.push(call);
         }
         network.host.asked.lock().unwrap().clear();
-        network.block_after(SLICE_NANOS, calls);
+        network.block_after(BLOCK_NANOS, calls);
         assert_eq!(network.outcome(&quick_id).unwrap(), (round + 1).to_string());
         assert!(network.outcome(&honest_id).is_ok(), "small installs go on");
         let asked = network.host.asked.lock().unwrap().len();
@@ -243,8 +243,8 @@ fn who_floods_the_lane_is_turned_away_and_others_run_in_every_round() {
             "{asked} looks at compiled modules: the small one, and at most one of the lane with its hook"
         );
         if let Some(waits) = &waits {
-            let first = most / SLICE;
-            assert_eq!(has_ended(&network, waits), round >= first + own / SLICE, "after one of theirs: round {round}");
+            let first = most / BLOCK;
+            assert_eq!(has_ended(&network, waits), round >= first + own / BLOCK, "after one of theirs: round {round}");
         }
         requests.retain(|id| match network.state().ingress_status(id) {
             Some(IngressStatus::Rejected(reject)) => {
@@ -260,10 +260,10 @@ fn who_floods_the_lane_is_turned_away_and_others_run_in_every_round() {
             _ => true,
         });
         let theirs = network.state().preparing().filter(|entry| entry.message.sender == user(2)).count() as u64;
-        assert!(theirs * most / SLICE * SLICE_NANOS <= limits::PREPARING_NANOS_MAX);
+        assert!(theirs * most / BLOCK * BLOCK_NANOS <= limits::PREPARING_NANOS_MAX);
     }
     assert!(network.outcome(&waits.unwrap()).is_ok());
-    assert_eq!(installed, (ROUNDS - own / SLICE) * SLICE / most, "one after the other, each in its time");
+    assert_eq!(installed, (ROUNDS - own / BLOCK) * BLOCK / most, "one after the other, each in its time");
     assert!(turned_away > 300, "{turned_away}");
     let first = network.host.hints.lock().unwrap()[0];
     assert_eq!(first, info(heavy(most, &attackers[0].to_text()).as_bytes()).id);
@@ -306,13 +306,13 @@ fn load(network: &mut Network, canister_id: CanisterId, id: &[u8]) -> RequestId 
 fn a_module_that_came_with_a_snapshot_waits_too_and_one_of_a_snapshot_taken_does_not() {
     let mut network = Network::new(&[]);
     let [id, other] = [0x100, 0x101].map(|index| network.install(index, "m", CREDIT));
-    let module = heavy(4 * SLICE, "new");
+    let module = heavy(4 * BLOCK, "new");
     let uploaded = upload(&mut network, id, &module);
     let request = load(&mut network, id, &uploaded);
     assert_eq!(network.state().ingress_status(&request), Some(&IngressStatus::Processing));
     assert_eq!(network.host.hints.lock().unwrap().last(), Some(&info(module.as_bytes()).id));
     assert_eq!(network.run(id, "inc;reply_count").unwrap(), "1", "the old code");
-    assert_eq!(rounds_until_ended(&mut network, SLICE_NANOS, &request), 4);
+    assert_eq!(rounds_until_ended(&mut network, BLOCK_NANOS, &request), 4);
     assert!(network.outcome(&request).is_ok() && has_module(&network, &id, &module));
     assert_eq!(network.state().ledger.balance(&Account::InFlight), Cycles::ZERO);
 
@@ -336,11 +336,11 @@ fn a_module_that_came_with_a_snapshot_waits_too_and_one_of_a_snapshot_taken_does
 fn a_snapshot_that_is_changed_while_its_module_is_compiled_is_not_loaded() {
     let mut network = Network::new(&[]);
     let [id, other] = [0x100, 0x101].map(|index| network.install(index, "m", CREDIT));
-    let uploaded = upload(&mut network, other, &heavy(4 * SLICE, "one"));
+    let uploaded = upload(&mut network, other, &heavy(4 * BLOCK, "one"));
     let request = load(&mut network, id, &uploaded);
-    let data = upload_data(&mut network, other, &uploaded, &heavy(4 * SLICE, "two"));
+    let data = upload_data(&mut network, other, &uploaded, &heavy(4 * BLOCK, "two"));
     assert!(network.outcome(&data).is_ok(), "it is about another canister");
-    rounds_until_ended(&mut network, SLICE_NANOS, &request);
+    rounds_until_ended(&mut network, BLOCK_NANOS, &request);
     assert!(network.outcome(&request).unwrap_err().message.contains("was changed"));
     assert_eq!(network.run(id, "inc;reply_count").unwrap(), "1", "the old code");
 }
@@ -370,13 +370,13 @@ fn senders_take_turns_by_what_their_modules_weigh() {
     let ids: Vec<_> = (0..7).map(|index| network.install(0x100 + index, "m", CREDIT)).collect();
     let names = [2, 2, 2, 3, 3, 4, 4];
     ids.iter().zip(names).for_each(|(id, name)| controlled_by(&mut network, id, name));
-    let weights = [8, 8, 8, 3, 3, 12, 2].map(|slices| slices * SLICE);
+    let weights = [8, 8, 8, 3, 3, 12, 2].map(|slices| slices * BLOCK);
     let installs: Vec<_> =
         (0..7).map(|index| (names[index], ids[index], heavy(weights[index], &index.to_string()))).collect();
     let requests = install_all(&mut network, &installs);
     let (mut order, mut rounds) = (Vec::new(), 0);
     while order.len() < ids.len() {
-        network.block_after(SLICE_NANOS, vec![]);
+        network.block_after(BLOCK_NANOS, vec![]);
         rounds += 1;
         assert!(rounds < 100, "{order:?}");
         order
@@ -384,7 +384,7 @@ fn senders_take_turns_by_what_their_modules_weigh() {
     }
     // The first is under way when the others come: places are 8, 16, 24 for user 2, 11 and 14 for 3, 20 and 22 for 4.
     assert_eq!(order, [0, 3, 4, 1, 5, 6, 2]);
-    assert_eq!(rounds, weights.iter().sum::<u64>() / SLICE);
+    assert_eq!(rounds, weights.iter().sum::<u64>() / BLOCK);
     assert!(requests.iter().all(|request| network.outcome(request).is_ok()));
 }
 
@@ -397,13 +397,13 @@ fn a_sender_has_so_many_places_and_no_more() {
     let installs: Vec<_> = ids
         .iter()
         .enumerate()
-        .map(|(at, id)| (if at == places + 1 { 2 } else { 1 }, *id, heavy(SLICE, &at.to_string())))
+        .map(|(at, id)| (if at == places + 1 { 2 } else { 1 }, *id, heavy(BLOCK, &at.to_string())))
         .collect();
     let requests = install_all(&mut network, &installs);
     let is_refused =
         |at: &usize| matches!(network.state().ingress_status(&requests[*at]), Some(IngressStatus::Rejected(_)));
     assert_eq!((0..requests.len()).filter(is_refused).collect::<Vec<_>>(), [places]);
-    let rounds = rounds_until_ended(&mut network, SLICE_NANOS, &requests[places + 1]);
+    let rounds = rounds_until_ended(&mut network, BLOCK_NANOS, &requests[places + 1]);
     assert_eq!(rounds, 2, "behind the one under way: its call had its turn before the second of the other sender");
 }
 

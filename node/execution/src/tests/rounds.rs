@@ -25,7 +25,7 @@ fn what_does_not_fit_in_a_round_waits_for_the_next_in_order() {
     let mut network = Network::new(&[]);
     let (a, b) = (network.install(0x100, "m", CREDIT), network.install(0x101, "m", CREDIT));
     let calls: Vec<_> = (0..6)
-        .map(|n| network.call(1, if n % 2 == 0 { a } else { b }, "run", format!("spin 900000000;reply {n}").as_bytes()))
+        .map(|n| network.call(1, if n % 2 == 0 { a } else { b }, "run", format!("spin 90000000;reply {n}").as_bytes()))
         .collect();
     let ids: Vec<_> = calls.iter().map(|call| call.request_id).collect();
     network.block(calls);

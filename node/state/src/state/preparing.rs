@@ -75,7 +75,7 @@ impl State {
         let Some(next) = waiting.min_by_key(|entry| entry.place) else { return };
         let (id, weight) = (next.module.id, next.weight);
         self.preparing_place = next.place;
-        let rounds = weight.div_ceil(limits::SLICE_INSTRUCTIONS);
+        let rounds = weight.div_ceil(limits::COMPILE_BLOCK_INSTRUCTIONS);
         let due = (Height(self.height.get().saturating_add(rounds)), self.time.saturating_add_nanos(nanos(weight)));
         self.preparing.iter_mut().filter(|entry| entry.module.id == id).for_each(|entry| entry.due = Some(due));
     }
