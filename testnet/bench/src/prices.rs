@@ -28,6 +28,9 @@ const ROUNDS: usize = 5;
 /// Everything that is tried. Each method reads how often it shall do its work from its argument (4 bytes, little endian).
 const WORKS: &str = include_str!("prices/works.wat");
 
+/// The same of a canister with a heap of 1 GiB.
+const FAR_WORKS: &str = include_str!("prices/far.wat");
+
 /// An operation: how often the method does its work in one message, and how many messages.
 const OPERATIONS: &[(&str, &str, u32, usize)] = &[
     ("message without work", "nothing", 0, 256),
@@ -65,11 +68,6 @@ const WAKING: &str = "message that wakes a heap of 64 MiB";
 
 /// Operations whose price is below cost, why it stays so, and how far below it is at most. Nothing else may be.
 const BELOW: &[(&str, &str, f64)] = &[
-    (
-        "loads all over 64 MiB, each waiting for the one before",
-        "a load weighs what one does that hits the first cache, or all code would cost several times as much",
-        0.03,
-    ),
     (WAKING, "what is in memory decides nothing, so whom a replica has forgotten does not pay for it", 0.1),
     (managed::FAILING_TRANSFERS, "nobody pays: a block takes 250 such calls at most, senders take turns", 0.0),
 ];
@@ -102,6 +100,15 @@ pub(crate) fn measure(core_month_credits: f64) -> Result<Vec<Line>> {
     )?);
     for (name, method, work, messages) in OPERATIONS {
         all.push(repeated(&mut alone, canister, name, method, *work, *messages)?);
+    }
+    let (large, _, _) = alone.canister(&wat::parse_str(FAR_WORKS)?)?;
+    let links = call(&mut alone, large, "links", 0);
+    alone.run(vec![links])?;
+    for (name, method) in [
+        ("loads all over 1 GiB, each waiting for the one before", "follow"),
+        ("loads all over 1 GiB, none waiting", "scatter"),
+    ] {
+        all.push(repeated(&mut alone, large, name, method, 200_000, 1)?);
     }
     all.push(waking(&mut alone, canister, &works)?);
     for operator in &operators::ALL {

@@ -11,22 +11,15 @@ pub(crate) const GROW_PAGE_INSTRUCTIONS: i64 = 500;
 /// Instructions for each byte that `memory.copy`, `memory.fill` or `memory.init` touches.
 pub(crate) const BULK_BYTE_INSTRUCTIONS: i64 = 1;
 
-/// Heaps of up to so many Wasm pages (4 MiB) are near: caches hold them, and a load in a chain of loads takes 21 ns at most.
-pub(crate) const NEAR_PAGES_MAX: u64 = 64;
-/// Heaps of up to so many Wasm pages (256 MiB) are far, 145 to 255 ns; in larger ones looking an address up misses its caches too,
-/// which makes 330 to 490 ns in a virtual machine.
-pub(crate) const FAR_PAGES_MAX: u64 = 4_096;
-/// Instructions of a load or call that a load waits for, beyond its weight, in far and in farther heaps. Code of usual compilers has
-/// such a load in each 20 to 30 instructions.
-pub(crate) const FAR_INSTRUCTIONS: [i64; 2] = [20, 40];
+/// What a load or call that a load waits for costs beyond its weight, in instructions, in heaps of more than so many Wasm pages. Caches
+/// hold 4 MiB, where a load of a chain takes 21 ns at most. Up to 32 MiB it takes 145 to 175 ns, up to 256 MiB 250; in larger heaps
+/// looking an address up misses its caches too, which makes 330 to 490 ns in a virtual machine. Code of usual compilers has such a
+/// load in each 20 to 30 instructions.
+pub(crate) const FAR: [(u64, i64); 3] = [(64, 18), (512, 28), (4_096, 56)];
 
-/// Instructions of a load or call that a load waits for, beyond its weight, in a heap of so many Wasm pages.
+/// What a load or call that a load waits for costs beyond its weight in a heap of so many Wasm pages.
 pub(crate) fn far(pages: u64) -> i64 {
-    match pages {
-        0..=NEAR_PAGES_MAX => 0,
-        ..=FAR_PAGES_MAX => FAR_INSTRUCTIONS[0],
-        _ => FAR_INSTRUCTIONS[1],
-    }
+    FAR.iter().rev().find(|(more_than, _)| pages > *more_than).map_or(0, |(_, instructions)| *instructions)
 }
 
 /// Instructions of one operator; bulk operations cost their length on top, system calls what `SystemApi` charges.

@@ -1,6 +1,6 @@
 //! Functions appended to every module, for what would be long in place.
 
-use super::cost::{BULK_BYTE_INSTRUCTIONS, FAR_INSTRUCTIONS, FAR_PAGES_MAX, GROW_PAGE_INSTRUCTIONS, NEAR_PAGES_MAX};
+use super::cost::{BULK_BYTE_INSTRUCTIONS, FAR, GROW_PAGE_INSTRUCTIONS};
 use wasm_encoder::{BlockType, Function};
 
 /// Positions of the helpers behind the module's own functions.
@@ -86,15 +86,13 @@ fn grow(names: &Names, wide: bool) -> Function {
     sink.global_get(gas).i64_const(0).i64_lt_s().if_(BlockType::Empty).unreachable().end();
     // The other of the two helpers is never called.
     let is_called = names.memory64 == Some(wide);
-    for (pages_max, instructions) in
-        [NEAR_PAGES_MAX, FAR_PAGES_MAX].into_iter().zip(FAR_INSTRUCTIONS).filter(|_| is_called)
-    {
+    for (more_than, instructions) in FAR.into_iter().filter(|_| is_called) {
         sink.memory_size(0);
         if !wide {
             sink.i64_extend_i32_u();
         }
         bounded(&mut sink);
-        sink.i64_add().i64_const(pages_max as i64).i64_gt_u().if_(BlockType::Empty);
+        sink.i64_add().i64_const(more_than as i64).i64_gt_u().if_(BlockType::Empty);
         sink.i64_const(instructions).global_set(names.far).end();
     }
     sink.local_get(0).end();

@@ -66,8 +66,8 @@ fn text(way: &str) -> String {
              (drop (memory.grow (i32.const 4096)))
              (loop $again {way} (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
              (call $answer))
-           (func (export "canister_update grow_far") (drop (memory.grow (i32.const 64))) (call $answer))
-           (func (export "canister_update grow_farther") (drop (memory.grow (i32.const 4032))) (call $answer))"#
+           (func (export "canister_update grow") (call $argument_copy (i32.const 0) (i32.const 0) (i32.const 4))
+             (drop (memory.grow (i32.sub (i32.load (i32.const 0)) (memory.size)))) (call $answer))"#
     ))
 }
 
@@ -81,10 +81,11 @@ fn a_load_that_another_waits_for_costs_more_in_larger_heaps_however_its_value_ge
             outcome.instructions
         };
         let near = walk(&mut canister);
-        canister.update("grow_far", &[]).number();
-        assert_eq!(walk(&mut canister), near + waits * STEPS * far(65) as u64, "{name}, 65 pages");
-        canister.update("grow_farther", &[]).number();
-        assert_eq!(walk(&mut canister), near + waits * STEPS * far(4_097) as u64, "{name}, 4,097 pages");
+        for (pages, more) in [(64, 0), (65, 18), (512, 18), (513, 28), (4_096, 28), (4_097, 56)] {
+            canister.update("grow", &u32::to_le_bytes(pages)).number();
+            assert_eq!(far(u64::from(pages)), more);
+            assert_eq!(walk(&mut canister), near + waits * STEPS * more as u64, "{name}, {pages} pages");
+        }
     }
 }
 

@@ -126,7 +126,8 @@ fn a_canister_that_is_paused_is_not_installed_under_its_message() {
     let mut network = Network::new(&[]);
     let id = network.install(0x100, "m", CREDIT);
     let request = upgrade(&mut network, id, &heavy(2 * BLOCK, "new"));
-    let long = network.call(1, id, "run", format!("inc;spin {};reply_count", 9 * limits::SLICE_INSTRUCTIONS).as_bytes());
+    let long =
+        network.call(1, id, "run", format!("inc;spin {};reply_count", 9 * limits::SLICE_INSTRUCTIONS).as_bytes());
     let message = long.request_id;
     network.block_after(SHORT, vec![long]);
     for _ in 0..8 {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 /// What a reference core costs an operator in a month, in credits: a share of a machine with memory and disk, rent or amortisation,
-/// power, traffic and the operator's pay. Generous: several times what a core of a rented machine costs.
-pub(crate) const CORE_MONTH_CREDITS: f64 = 40.0;
+/// power, traffic and the operator's pay. Several times what a core of a rented machine costs (5 to 8 credits a month).
+pub(crate) const CORE_MONTH_CREDITS: f64 = 20.0;
 
 const CREDIT_CYCLES: f64 = 1e12;
 const MONTH_NANOS: f64 = 30.0 * 86_400.0 * 1e9;
