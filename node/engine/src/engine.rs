@@ -1,7 +1,7 @@
 //! The engine: settings of wasmtime, and runs on live instances.
 
 use crate::{
-    instance::Live,
+    instance::{INSTANCE_BYTES, Live},
     modules::{Beside, Modules},
     parked::{Parked, Suspended},
     pool::Pool,
@@ -11,18 +11,23 @@ use crate::{
     validate::{self, FEATURES},
     watchdog::{Watchdog, Work},
 };
-use mains_execution::engine::{Engine, ModuleError, ModuleInfo, Ran, Run, Trap};
+use mains_execution::engine::{COPIED_PAGE_INSTRUCTIONS, Engine, ModuleError, ModuleInfo, Ran, Run, Trap};
 use mains_state::{Heap, RunName};
-use mains_types::{Digest32, limits::SLICE_INSTRUCTIONS};
+use mains_types::{
+    Digest32,
+    limits::{AWAKE_BYTES_MAX, AWAKE_CANISTERS_MAX, SLICE_INSTRUCTIONS},
+};
 use serde_bytes::ByteBuf;
 use std::{path::PathBuf, sync::Arc};
 use wasmparser::WasmFeatures;
 use wasmtime::{Config, OptLevel, Strategy};
 
-/// Live instances kept for runs that are committed, and the bytes of their memories: a heap is in the state once more.
+/// Live instances kept for runs that all replicas make, and the bytes of their memories: a heap is in the state once more. What is
+/// awake by the state is among them, for they leave in the order in which they ran.
 const UPDATE_INSTANCES_MAX: usize = 500;
-const UPDATE_BYTES_MAX: u64 = 2 << 30;
-/// Live instances kept for runs that are not committed, and the bytes of their memories.
+const UPDATE_BYTES_MAX: u64 = AWAKE_BYTES_MAX + UPDATE_INSTANCES_MAX as u64 * INSTANCE_BYTES;
+const _: () = assert!(UPDATE_INSTANCES_MAX > AWAKE_CANISTERS_MAX);
+/// Live instances kept for queries, and the bytes of their memories.
 const QUERY_INSTANCES_MAX: usize = 200;
 const QUERY_BYTES_MAX: u64 = 1 << 30;
 
@@ -100,8 +105,8 @@ impl WasmtimeEngine {
             beside,
             watchdog,
             tracker,
-            updates: Arc::new(Pool::new(UPDATE_INSTANCES_MAX, UPDATE_BYTES_MAX)),
-            queries: Arc::new(Pool::new(QUERY_INSTANCES_MAX, QUERY_BYTES_MAX)),
+            updates: Arc::new(Pool::new(UPDATE_INSTANCES_MAX, UPDATE_BYTES_MAX, AWAKE_CANISTERS_MAX)),
+            queries: Arc::new(Pool::new(QUERY_INSTANCES_MAX, QUERY_BYTES_MAX, 0)),
             parked: Parked::default(),
         })
     }
@@ -113,10 +118,10 @@ impl WasmtimeEngine {
 
     /// An instance for a run, and where it goes afterwards.
     fn live(&self, run: &Run<'_>) -> (Live, Arc<Pool>) {
-        let Run { canister, code, commit, .. } = run;
+        let Run { canister, code, api, .. } = run;
         let module = self.modules.installed(&code.wasm);
         // Apart, so that a query on an older version never takes the instance that the next update needs.
-        let pool = if *commit { &self.updates } else { &self.queries };
+        let pool = if api.is_replicated() { &self.updates } else { &self.queries };
         let live = pool.take(canister, &module, &code.heap).unwrap_or_else(|| {
             Live::new(module.clone(), self.tracker.clone())
                 .unwrap_or_else(|trap| panic!("an installed module cannot be instantiated: {trap:?}"))
@@ -126,45 +131,61 @@ impl WasmtimeEngine {
 
     fn run_here(&self, run: Run<'_>) -> Ran {
         let (mut live, pool) = self.live(&run);
-        let Run { canister, code, entry, api, instructions, commit } = run;
+        let Run { canister, code, entry, api, instructions, waking, commit } = run;
         live.become_heap(&code.heap);
-        let ran = live.run(&entry, api, instructions, commit);
+        let ran = live.run(&entry, api, instructions.saturating_sub(waking), commit);
         if live.fits(ran.heap.bytes) {
             pool.put(canister, live);
         }
-        ran
+        after(waking, ran)
     }
 
     /// Runs it if that takes few instructions and no more than `allowance`; else hands it back.
     fn run_short<'a>(&self, run: Run<'a>, allowance: u64) -> Result<Ran, Box<Run<'a>>> {
         let (mut live, pool) = self.live(&run);
-        let Run { canister, code, entry, api, instructions, commit } = run;
+        let Run { canister, code, entry, api, instructions, waking, commit } = run;
         live.become_heap(&code.heap);
-        let allowance = allowance.min(SHORT_INSTRUCTIONS);
-        let (ran, is_stopped) = live.run_within(&entry, api, instructions, commit, allowance, None);
+        let (left, allowance) = (instructions.saturating_sub(waking), allowance.saturating_sub(waking));
+        let (ran, is_stopped) = live.run_within(&entry, api, left, commit, allowance.min(SHORT_INSTRUCTIONS), None);
         if live.fits(ran.heap.bytes) {
             pool.put(canister, live);
         }
         if is_stopped {
             let api = ran.api.restarted();
-            return Err(Box::new(Run { canister, code, entry, api, instructions, commit }));
+            return Err(Box::new(Run { canister, code, entry, api, instructions, waking, commit }));
         }
-        Ok(ran)
+        Ok(after(waking, ran))
     }
 
     /// A run that can wait in its middle.
     fn suspended(&self, run: Run<'_>) -> Box<Suspended> {
         let (mut live, pool) = self.live(&run);
-        let Run { canister, code, entry, api, instructions, commit } = run;
+        let Run { canister, code, entry, api, instructions, waking, commit } = run;
         let heap = code.heap.clone();
-        Suspended::start(move |allowance, pause| {
-            live.become_heap(&heap);
-            let (ran, is_stopped) = live.run_within(&entry, api, instructions, commit, allowance, Some(pause));
+        Suspended::start(move |mut allowance, mut pause| {
+            // As many pages in a slice as are paid for; those of a canister that is awake, but not here, at once.
+            let is_awake = live.become_heap_while(&heap, &mut |pages| {
+                let used = pages.saturating_mul(COPIED_PAGE_INSTRUCTIONS).min(waking);
+                while used > allowance {
+                    let Some(more) = pause.wait(heap.bytes) else { return false };
+                    allowance = more;
+                }
+                true
+            });
+            let allowance = pause.begin_after(waking, allowance, heap.bytes).filter(|_| is_awake)?;
+            let left = instructions.saturating_sub(waking);
+            let (ran, is_stopped) = live.run_within(&entry, api, left, commit, allowance, Some(pause));
             if live.fits(ran.heap.bytes) {
                 pool.put(canister, live);
             }
-            (!is_stopped).then_some(ran)
+            (!is_stopped).then(|| after(waking, ran))
         })
+    }
+
+    /// Whether an instance of the canister waits for its next message.
+    #[cfg(test)]
+    pub(crate) fn has_awake(&self, canister: &mains_types::CanisterId) -> bool {
+        self.updates.has(canister)
     }
 
     /// Whether a module can be had without compiling it.
@@ -211,12 +232,13 @@ impl Engine for WasmtimeEngine {
     }
 
     fn advance(&self, run: Run<'_>, name: &RunName, allowance: u64) -> Option<Ran> {
-        let canister = run.canister;
+        let (canister, waking) = (run.canister, run.waking);
         let _watch = self.watchdog.watch(Work::Run(canister));
         let suspended = match self.parked.take(&canister, name) {
             Some(suspended) => suspended,
             // What is in its second slice is known to be long.
             None if allowance > SLICE_INSTRUCTIONS || self.parked.expects_long(&canister) => self.suspended(run),
+            None if waking >= allowance || is_large(&run.code.heap) => self.suspended(run),
             None => match on_big_stack(|| self.run_short(run, allowance)) {
                 Ok(ran) => return (ran.instructions <= allowance).then_some(ran),
                 Err(run) => self.suspended(*run),
@@ -224,7 +246,7 @@ impl Engine for WasmtimeEngine {
         };
         match suspended.resume(allowance) {
             Ok(ran) => {
-                self.parked.note(canister, ran.instructions > SHORT_INSTRUCTIONS);
+                self.parked.note(canister, ran.instructions - waking > SHORT_INSTRUCTIONS);
                 Some(ran)
             }
             Err(suspended) => {
@@ -234,6 +256,17 @@ impl Engine for WasmtimeEngine {
             }
         }
     }
+}
+
+/// Whether copying a heap again takes longer than a thread. A short run that grew memory is done again from its beginning on a
+/// fresh instance; one that can wait is not.
+fn is_large(heap: &Heap) -> bool {
+    heap.pages.len().saturating_mul(COPIED_PAGE_INSTRUCTIONS) > SHORT_INSTRUCTIONS
+}
+
+/// A run that began when its canister had been woken.
+fn after(waking: u64, ran: Ran) -> Ran {
+    Ran { instructions: ran.instructions.saturating_add(waking), ..ran }
 }
 
 /// Every setting that could show, explicitly: defaults move between versions.

@@ -20,7 +20,9 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 use wasmtime::{Func, Global, Instance, Memory, Ref, Store, Table, TypedFunc, Val};
 
 /// Bytes of host memory of an instance beside its pages, about: page tables, store, globals, tables.
-const INSTANCE_BYTES: u64 = 32 << 10;
+pub(crate) const INSTANCE_BYTES: u64 = 32 << 10;
+/// Pages that are copied into an instance before somebody looks whether a slice is used up: about 5 ms of work.
+const PAGES_AT_ONCE: u64 = 1_024;
 
 const ZEROES: Page = [0; PAGE_BYTES];
 
@@ -103,6 +105,16 @@ impl Live {
     /// # Panics
     /// If the heap is no heap of this module.
     pub(crate) fn become_heap(&mut self, heap: &Heap) {
+        let _is_done = self.become_heap_while(heap, &mut |_| true);
+    }
+
+    /// The same, asking now and then whether to go on, with how many pages were copied. If the answer is no, so is this one's,
+    /// and the instance is of no more use.
+    ///
+    /// # Panics
+    /// If the heap is no heap of this module.
+    #[must_use]
+    pub(crate) fn become_heap_while(&mut self, heap: &Heap, goes_on: &mut dyn FnMut(u64) -> bool) -> bool {
         if let Some(missing) = heap.bytes.checked_sub(self.bytes()).filter(|bytes| *bytes > 0) {
             let memory = self.memory.expect("a heap with bytes belongs to a module with memory");
             memory
@@ -113,15 +125,32 @@ impl Live {
             && !heap.pages.same(&self.heap.pages)
         {
             let bytes = memory.data_mut(&mut self.store);
+            let (start, length) = (bytes.as_ptr() as usize, bytes.len());
+            // What was copied since a portion began, at this offset, counts as written still.
+            let (mut copied, mut begun, mut is_wanted) = (0, 0, true);
             heap.pages.diff(&self.heap.pages, &mut |index, page: Option<&Page>| {
+                if !is_wanted {
+                    return;
+                }
                 bytes[span(index)].copy_from_slice(page.map_or(&ZEROES[..], |page| &page[..]));
+                copied += 1;
+                if copied % PAGES_AT_ONCE == 0 {
+                    let end = span(index).end;
+                    self.tracker.forget(start + begun, end - begun);
+                    begun = end;
+                    is_wanted = goes_on(copied);
+                }
             });
-            self.tracker.forget(bytes.as_ptr() as usize, bytes.len());
+            if !is_wanted {
+                return false;
+            }
+            self.tracker.forget(start + begun, length - begun);
         }
         if heap.globals != self.heap.globals {
             self.write_globals(&heap.globals);
         }
         self.heap = heap.clone();
+        true
     }
 
     /// Runs one entry point to its end. Afterwards the instance equals the heap that is handed back, unless `fits` says otherwise.

@@ -37,13 +37,26 @@ pub(crate) struct Pause {
     events: SyncSender<Event>,
     /// Only for this thread; a store's data must be shareable.
     allowances: Mutex<Receiver<u64>>,
+    /// Instructions that count as used before the run began.
+    before: u64,
 }
 
 impl Pause {
     /// Waits for the next slice; answers how many instructions the run may have used by its end, or `None` if it is dropped.
     pub(crate) fn wait(&self, heap_bytes: u64) -> Option<u64> {
         self.events.send(Event::Paused(heap_bytes)).ok()?;
-        self.allowances.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+        let allowance = self.allowances.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()?;
+        Some(allowance.saturating_sub(self.before))
+    }
+
+    /// Waits until so many instructions may be used, which count from now on as used before; answers how many the run may have
+    /// used, of which `allowance` are given already, or `None` if it is dropped.
+    pub(crate) fn begin_after(&mut self, instructions: u64, mut allowance: u64, heap_bytes: u64) -> Option<u64> {
+        while allowance < instructions {
+            allowance = self.wait(heap_bytes)?;
+        }
+        self.before = instructions;
+        Some(allowance - instructions)
     }
 }
 
@@ -70,7 +83,7 @@ impl Suspended {
         let (tell, events) = sync_channel(1);
         let work = move || {
             let Ok(first) = given.recv() else { return };
-            let pause = Pause { events: tell.clone(), allowances: Mutex::new(given) };
+            let pause = Pause { events: tell.clone(), allowances: Mutex::new(given), before: 0 };
             if let Some(ran) = run(first, pause) {
                 // Nobody waits for a run that was dropped.
                 let _ = tell.send(Event::Ended(Box::new(ran)));

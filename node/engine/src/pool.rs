@@ -1,7 +1,7 @@
 //! Live instances that wait for their next message, the latest used ones.
 //!
 //! Instances of one module differ in nothing but memory and globals, so one that waits for another canister can be made to serve
-//! this one by writing the few pages in which their heaps differ. That is how sleeping canisters wake.
+//! this one by writing the few pages in which their heaps differ. That is how canisters wake that have slept for long.
 
 use crate::{instance::Live, modules::Module};
 use mains_state::Heap;
@@ -23,8 +23,10 @@ const LOOKED_AT_MAX: usize = 8;
 pub(crate) struct Pool {
     /// At most so many.
     instances_max: usize,
-    /// With at most so many bytes of memory together.
+    /// With at most so many bytes of memory together; the latest stays, however large it is.
     bytes_max: u64,
+    /// The so many latest are not taken over by other canisters.
+    untouched: usize,
     waiting: Mutex<Waiting>,
 }
 
@@ -47,8 +49,8 @@ struct Resting {
 }
 
 impl Pool {
-    pub(crate) fn new(instances_max: usize, bytes_max: u64) -> Self {
-        Self { instances_max, bytes_max, waiting: Mutex::default() }
+    pub(crate) fn new(instances_max: usize, bytes_max: u64, untouched: usize) -> Self {
+        Self { instances_max, bytes_max, untouched, waiting: Mutex::default() }
     }
 
     /// Takes an instance of `module` that can be made to equal `heap`: the canister's latest one; if it has none, perhaps one
@@ -69,10 +71,12 @@ impl Pool {
         if moments.len() < MODULE_INSTANCES && waiting.instances.len() < self.instances_max {
             return None;
         }
+        // Those before this moment; none if there are too few, all if none is to be left untouched.
+        let until = self.untouched.checked_sub(1).map(|nth| waiting.instances.keys().nth_back(nth));
         let usable = |moment: &&u64| {
             waiting.instances.get(moment).is_some_and(|resting| {
                 resting.live.fits(heap.bytes) && resting.live.pages_count() <= TAKEN_OVER_PAGES_MAX
-            })
+            }) && until.is_none_or(|until| until.is_some_and(|until| *moment < until))
         };
         let moment = *moments.iter().take(LOOKED_AT_MAX).find(usable)?;
         waiting.remove(moment).map(|resting| resting.live)
@@ -83,7 +87,11 @@ impl Pool {
         let mut waiting = self.waiting();
         waiting.insert(canister, live);
         let mut surplus = Vec::new();
-        while waiting.instances.len() > self.instances_max || waiting.bytes > self.bytes_max {
+        let is_too_much = |waiting: &Waiting| {
+            let count = waiting.instances.len();
+            count > self.instances_max || (count > 1 && waiting.bytes > self.bytes_max)
+        };
+        while is_too_much(&waiting) {
             let oldest = waiting.instances.first_key_value().map(|(moment, _)| *moment);
             let Some(resting) = oldest.and_then(|moment| waiting.remove(moment)) else { break };
             surplus.push(resting);
@@ -91,6 +99,12 @@ impl Pool {
         drop(waiting);
         // Unmapping takes its time; nobody waits for it.
         drop(surplus);
+    }
+
+    /// Whether an instance of the canister waits here.
+    #[cfg(test)]
+    pub(crate) fn has(&self, canister: &CanisterId) -> bool {
+        self.waiting().by_canister.contains_key(canister)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {

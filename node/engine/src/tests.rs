@@ -12,3 +12,4 @@ mod snapshots;
 mod system;
 mod traps;
 mod waits;
+mod waking;

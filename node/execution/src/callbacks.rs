@@ -161,8 +161,8 @@ fn run_callback(
         instructions: limits::CLEANUP_INSTRUCTIONS_MAX,
         ..Job::new(Mode::Cleanup, Entry::Callback(cleanup), caller)
     };
-    // A run of its own that begins now; one slice is enough for it.
-    let progress = Progress::begin(round, id);
+    // A run of its own that begins now, in the callback's instance; one slice is enough for it.
+    let progress = Progress::begin(round, id).awake();
     let ended = attempt(round, id, job, callback.context, &progress);
     let (_, instructions) = ended.expect("a cleanup may not use more than a slice");
     spent.run(&mut round.state, budget, instructions);

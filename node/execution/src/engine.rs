@@ -146,6 +146,9 @@ pub struct Run<'a> {
     pub api: SystemApi,
     /// Most instructions it may use.
     pub instructions: u64,
+    /// Instructions of these that waking the canister takes before the run begins ([`COPIED_PAGE_INSTRUCTIONS`] for each page of
+    /// its heap); 0 if all replicas have its heap in a live instance. What a replica really has decides nothing.
+    pub waking: u64,
     /// Whether the heap after the run is wanted; queries pass `false`.
     pub commit: bool,
 }
@@ -156,7 +159,7 @@ pub struct Ran {
     pub api: SystemApi,
     /// Success, or why not.
     pub outcome: Result<(), Trap>,
-    /// Instructions used, those for changed pages included ([`HEAP_PAGE_INSTRUCTIONS`]), at most the limit.
+    /// Instructions used, at most the limit; those for waking and for changed pages ([`HEAP_PAGE_INSTRUCTIONS`]) included.
     pub instructions: u64,
     /// The heap after a successful run with `commit`; otherwise the one before.
     pub heap: Heap,
@@ -167,8 +170,8 @@ pub struct Ran {
 /// that all replicas make, whatever becomes of them. After a trap the last page of the heap does not count.
 pub const HEAP_PAGE_INSTRUCTIONS: u64 = 10_000;
 
-/// Instructions for each page of a heap that must be copied again, because a run grew memory and keeps nothing: memories do not
-/// shrink, so its instance is of no more use (3 to 7 us each). Of runs that all replicas make.
+/// Instructions for each page of a heap that is copied into a live instance (3 to 7 us): of a canister that is woken, or whose run
+/// grew memory and keeps nothing, for memories do not shrink and so its instance is of no more use. Of runs that all replicas make.
 pub const COPIED_PAGE_INSTRUCTIONS: u64 = 4_000;
 
 /// Instructions of a module that no canister has yet and that is compiled in the round of its call, apart from its bytes and from

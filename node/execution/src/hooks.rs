@@ -11,7 +11,7 @@ use crate::{
     management::Halt,
     run,
     system_api::{Inputs, Mode, SystemApi},
-    traps,
+    traps, waking,
 };
 use mains_state::{Accepted, Beginning, Canister, Code, Draft, Installing, RunName};
 use mains_types::{Cycles, Reject, limits};
@@ -62,19 +62,21 @@ pub(crate) struct Steps {
     burned: Cycles,
     /// What they left.
     draft: Option<Draft>,
+    /// Whether one of the new module has ended, so that an instance has the heap that it left.
+    pub(crate) is_awake: bool,
 }
 
 impl Steps {
     /// Of a call that has its first slice; `module` is known if replicas had the time to compile it.
     pub(crate) fn first(beginning: Beginning, module: Option<Accepted>) -> Self {
         let allowance = limits::SLICE_INSTRUCTIONS;
-        Self { module, beginning, allowance, ended: 0, next: 0, burned: Cycles::ZERO, draft: None }
+        Self { module, beginning, allowance, ended: 0, next: 0, burned: Cycles::ZERO, draft: None, is_awake: false }
     }
 
     /// Of a call that has come so far and may have used `allowance` instructions by the end of its next slice.
     pub(crate) fn resumed(beginning: Beginning, installing: Installing, allowance: u64) -> Self {
         let Installing { module, steps, instructions: _, burned, draft } = installing;
-        Self { module: Some(module), beginning, allowance, ended: steps, next: 0, burned, draft }
+        Self { module: Some(module), beginning, allowance, ended: steps, next: 0, burned, draft, is_awake: false }
     }
 
     /// How far it has come, to be kept; `instructions` were used by hooks that have ended. `None` if it installs nothing.
@@ -99,6 +101,12 @@ pub(crate) fn run_hook(
     let Some((mode, entry)) = hook.entry(call.engine, &code) else { return Ok(()) };
     let step = call.steps.next;
     call.steps.next += 1;
+    let waking = match hook {
+        Hook::PreUpgrade => call.steps.beginning.waking,
+        _ if call.steps.is_awake => 0,
+        _ => waking::copying(&code.heap),
+    };
+    call.steps.is_awake = hook != Hook::PreUpgrade;
     if step < call.steps.ended {
         // Only what the last of them left counts.
         if let Some(left) = call.steps.draft.clone().filter(|_| step + 1 == call.steps.ended) {
@@ -119,10 +127,14 @@ pub(crate) fn run_hook(
         prices: run::prices(call.state),
         ..Inputs::new(mode, canister, call.state.subnet.clone(), time)
     };
-    let run = Run { canister: draft.id, code: &code, entry, api: SystemApi::new(inputs), instructions, commit: true };
+    let api = SystemApi::new(inputs);
+    let run = Run { canister: draft.id, code: &code, entry, api, instructions, waking, commit: true };
     let allowance = call.steps.allowance.saturating_sub(call.instructions_used);
     let name = RunName { step, tariff: call.state.ledger.tariff().version, ..name };
     let ran = if allowance > 0 { call.engine.advance(run, &name, allowance) } else { None };
+    // What ran is a draft: its instance holds it, and the canister sleeps until the draft has taken its place.
+    call.state.awake.ran(&draft.id, ran.as_ref().map_or(&code.heap, |ran| &ran.heap).pages.len());
+    call.state.awake.sleep(&draft.id);
     let Some(ran) = ran else { return Err(Halt::Pause) };
     call.instructions_used = call.instructions_used.saturating_add(ran.instructions);
     if let Err(trap) = &ran.outcome {

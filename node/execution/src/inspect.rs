@@ -64,6 +64,7 @@ pub fn inspect(engine: &dyn Engine, state: &State, call: &Call) -> Result<(), Re
         entry: Entry::Export(HOOK.to_owned()),
         api: SystemApi::new(inputs),
         instructions: limits::INSPECT_INSTRUCTIONS_MAX,
+        waking: 0,
         commit: false,
     });
     ran.outcome.map_err(|trap| traps::reject(id, &trap))?;

@@ -30,6 +30,7 @@ mod system_calls;
 pub mod system_canisters;
 mod timers;
 mod traps;
+mod waking;
 
 #[cfg(test)]
 mod tests;

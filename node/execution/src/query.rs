@@ -191,6 +191,7 @@ impl Evaluation<'_> {
             entry,
             api: SystemApi::new(inputs),
             instructions: self.instructions_left,
+            waking: 0,
             commit: frame.is_composite,
         });
         self.instructions_left = self.instructions_left.saturating_sub(ran.instructions);

@@ -125,6 +125,7 @@ pub(crate) fn attempt(
     let canister = round.state.canister_shared(id).expect("runs on a canister that exists");
     let (mode, code) = (job.mode, canister.code.as_ref().expect("runs on a canister with code"));
     let ran = host(round, &canister, code, job, progress);
+    round.state.awake.ran(id, ran.as_ref().map_or(&code.heap, |ran| &ran.heap).pages.len());
     if progress.is_first() {
         let instructions = ran.as_ref().map_or(limits::SLICE_INSTRUCTIONS, |ran| ran.instructions);
         round.instructions = round.instructions.saturating_add(instructions);
@@ -139,6 +140,7 @@ pub(crate) fn attempt(
     let balance = round.state.ledger.canister_balance(id);
     if balance.saturating_add(effects.balance) < progress.beginning.balance {
         let trap = traps::spent_meanwhile(progress.beginning.balance, balance);
+        round.state.awake.sleep(id);
         keep_log(&mut round.state, id, effects.log, Some(&trap));
         return Some((Err(trap), instructions));
     }
@@ -147,6 +149,8 @@ pub(crate) fn attempt(
         && after > before
         && let Err(trap) = take_room(&mut round.state, &canister, after - before, effects.balance, mode)
     {
+        // Its instance has grown, and memories do not shrink.
+        round.state.awake.sleep(id);
         keep_log(&mut round.state, id, effects.log, Some(&trap));
         return Some((Err(trap), instructions));
     }
@@ -358,6 +362,7 @@ fn host(round: &Round<'_>, canister: &Arc<Canister>, code: &Code, job: Job, prog
         entry: job.entry,
         api: SystemApi::new(inputs),
         instructions: job.instructions,
+        waking: beginning.waking,
         commit: job.mode != Mode::ReplicatedQuery,
     };
     let name = RunName { tariff: state.ledger.tariff().version, ..beginning.name };

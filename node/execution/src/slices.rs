@@ -8,7 +8,7 @@ use crate::{
     callbacks,
     charges::{self, Budget},
     execute::Round,
-    low_memory, run, system_calls,
+    low_memory, run, system_calls, waking,
 };
 use mains_state::{Beginning, CallOrigin, Hashed, IngressStatus, Installing, Paused, RunName, SystemMessage, Work};
 use mains_types::{CanisterId, limits};
@@ -34,8 +34,15 @@ impl Progress {
             time: state.time,
             balance: state.ledger.canister_balance(id),
             frozen: state.canister(id).map(|canister| charges::freezing_limit(state, canister)).unwrap_or_default(),
+            waking: waking::cost(state, id),
         };
         Self { beginning, slices: 1, place: None }
+    }
+
+    /// The same for a message that need not wake its canister, because another one of it has just run.
+    pub(crate) fn awake(mut self) -> Self {
+        self.beginning.waking = 0;
+        self
     }
 
     /// Instructions that it may have used by the end of this slice.

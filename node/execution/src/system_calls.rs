@@ -160,7 +160,10 @@ fn attempt(round: &mut Round<'_>, message: &SystemMessage, attempt: Attempt) {
         outcome => outcome,
     };
     if matches!(outcome, Outcome::Reject(_) | Outcome::Prepare(..) | Outcome::Pause) {
+        // Nothing of what ran on a draft but this: live instances hold what they ran last.
+        let awake = std::mem::take(&mut round.state.awake);
         round.state = before;
+        round.state.awake = awake;
     }
     let paid = "who installs is a controller, so that the canister pays";
     let outcome = match outcome {

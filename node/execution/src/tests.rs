@@ -16,3 +16,4 @@ mod settlement;
 mod slices;
 mod storage;
 mod turns;
+mod waking;

@@ -3,6 +3,7 @@
 //! Cheap to clone (persistent maps, shared pages): queries read one height while the next executes. Nothing here
 //! reads a clock, a socket or a disk; everything iterated is ordered. Spec: `specs/state.md`.
 
+mod awake;
 pub mod blob;
 pub mod built_in;
 pub mod call_policy;
@@ -25,6 +26,7 @@ pub mod state;
 mod system_queue;
 pub mod tokens;
 
+pub use awake::Awake;
 pub use built_in::BuiltIn;
 pub use call_policy::CallPolicy;
 pub use canister::{

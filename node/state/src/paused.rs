@@ -38,6 +38,8 @@ pub struct Beginning {
     pub balance: Cycles,
     /// What its canister had to keep so as not to freeze.
     pub frozen: Cycles,
+    /// Instructions that waking its canister cost; 0 if that was awake.
+    pub waking: u64,
 }
 
 /// What is being worked on.

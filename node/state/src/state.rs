@@ -19,7 +19,7 @@ pub use encoding::{EncodingError, Manifest};
 pub use subnet::CANISTER_RANGES;
 
 use crate::{
-    Callback, Canister, Genesis, IngressHistory, IngressStatus, NetworkKind, RequiredSignature, RunStatus, Stop,
+    Awake, Callback, Canister, Genesis, IngressHistory, IngressStatus, NetworkKind, RequiredSignature, RunStatus, Stop,
     checkpoint::CHECKPOINT_INTERVAL,
     epochs::Epochs,
     ingress::IngressEntry,
@@ -118,6 +118,8 @@ pub struct State {
     next_turn: u64,
     /// Calls to built-in canisters that wait.
     pub system_queue: SystemQueue,
+    /// Canisters that ran last.
+    pub awake: Awake,
     /// Calls whose modules are being compiled, oldest first.
     preparing: Vector<Preparing>,
     /// The place of the module whose turn came last; 0 if no call waits.
@@ -215,6 +217,7 @@ impl State {
             protocol: Protocol::begin(rules),
             next_turn: 0,
             system_queue: SystemQueue::default(),
+            awake: Awake::default(),
             preparing: Vector::new(),
             preparing_place: 0,
             storage_cursor: None,

@@ -115,6 +115,11 @@ pub const ROUND_MODULES_MAX: usize = 250;
 pub const ROUND_INSTRUCTIONS_MAX: u64 = 200_000_000;
 /// Messages a round executes at most, so that cheap messages cannot stretch a block either.
 pub const ROUND_MESSAGES_MAX: usize = 20_000;
+/// Canisters that are awake, those that ran last: nobody pays for waking them. Every replica keeps their live instances, so its
+/// pool is larger.
+pub const AWAKE_CANISTERS_MAX: usize = 256;
+/// Bytes of pages of their heaps together; the one that ran last is awake in any case.
+pub const AWAKE_BYTES_MAX: u64 = 2 << 30;
 
 /// Bytes of a Wasm page.
 pub const WASM_PAGE_BYTES: u64 = 65_536;
@@ -184,7 +189,7 @@ pub const CHUNKS_MAX: usize = 100;
 pub const SNAPSHOTS_MAX: usize = 10;
 /// Instructions that a call about a snapshot costs apart from its size.
 pub const SNAPSHOT_BASE_INSTRUCTIONS: u64 = 2_000_000;
-/// Bytes of a snapshot that one instruction more is charged for when it is taken or loaded: pages are shared and not copied, but the next run after a load copies them into a live instance.
+/// Bytes of a snapshot that one instruction more is charged for when it is taken or loaded: pages are shared and not copied; the next message after a load pays for waking the canister.
 pub const SNAPSHOT_BYTES_PER_INSTRUCTION: u64 = 8;
 /// Instructions that taking or loading the largest snapshot costs.
 pub const SNAPSHOT_INSTRUCTIONS_MAX: u64 = 3_000_000_000;

@@ -7,6 +7,7 @@
 mod cost;
 mod managed;
 mod operators;
+mod waking;
 
 pub(crate) use cost::CORE_MONTH_CREDITS;
 
@@ -63,14 +64,9 @@ const OPERATIONS: &[(&str, &str, u32, usize)] = &[
     ("`memory.grow` and a trap, heap of 64 MiB", "grow_fail", 0, 8),
 ];
 
-/// A message that does nothing, to a canister whose heap is in no live instance.
-const WAKING: &str = "message that wakes a heap of 64 MiB";
-
 /// Operations whose price is below cost, why it stays so, and how far below it is at most. Nothing else may be.
-const BELOW: &[(&str, &str, f64)] = &[
-    (WAKING, "what is in memory decides nothing, so whom a replica has forgotten does not pay for it", 0.1),
-    (managed::FAILING_TRANSFERS, "nobody pays: a block takes 250 such calls at most, senders take turns", 0.0),
-];
+const BELOW: &[(&str, &str, f64)] =
+    &[(managed::FAILING_TRANSFERS, "nobody pays: a block takes 250 such calls at most, senders take turns", 0.0)];
 
 /// What an operation was charged and how long it took.
 struct Measured {
@@ -110,7 +106,7 @@ pub(crate) fn measure(core_month_credits: f64) -> Result<Vec<Line>> {
     ] {
         all.push(repeated(&mut alone, large, name, method, 200_000, 1)?);
     }
-    all.push(waking(&mut alone, canister, &works)?);
+    all.extend(waking::measure(&mut alone)?);
     for operator in &operators::ALL {
         let (canister, _, _) = alone.canister(&wat::parse_str(operator.module())?)?;
         all.push(repeated(&mut alone, canister, operator.name, "run", Operator::ROUNDS, 1)?);
@@ -176,20 +172,6 @@ fn repeated(
         let (outcomes, elapsed) = alone.attempt(calls)?;
         let fails = method.ends_with("fail") || method == "nowhere";
         ensure!(outcomes.iter().all(|outcome| outcome.is_err() == fails), "{name}: {:?}", outcomes.first());
-        Ok((charged(alone, &canister) - before, elapsed))
-    })
-}
-
-fn waking(alone: &mut Alone, canister: CanisterId, works: &[u8]) -> Result<Measured> {
-    let (other, _, _) = alone.canister(works)?;
-    shortest(WAKING, || {
-        alone.restart()?;
-        // Compiles the module again.
-        let first = call(alone, other, "nothing", 0);
-        alone.run(vec![first])?;
-        let before = charged(alone, &canister);
-        let waking = call(alone, canister, "nothing", 0);
-        let (_, elapsed) = alone.run(vec![waking])?;
         Ok((charged(alone, &canister) - before, elapsed))
     })
 }

@@ -106,7 +106,8 @@ impl Running<'_> {
         inputs.stable = self.code.stable.clone();
         inputs.stable_pages = self.code.stable_pages;
         let (api, name) = (SystemApi::new(inputs), format!("{entry:?}"));
-        let run = Run { canister: self.id, code: &self.code, entry: entry.clone(), api, instructions, commit };
+        let run =
+            Run { canister: self.id, code: &self.code, entry: entry.clone(), api, instructions, waking: 0, commit };
         let Ran { api, outcome, instructions: used, heap } = self.engine.run(run);
         let effects = api.into_effects();
         let Heap { pages, bytes, globals } = &heap;

@@ -49,6 +49,7 @@ impl<'a> Alone<'a> {
             entry: Entry::Export(format!("canister_update {method}")),
             api: SystemApi::new(inputs),
             instructions: limits::UPDATE_INSTRUCTIONS_MAX,
+            waking: 0,
             commit: true,
         });
         ran.outcome.map_err(|trap| format!("{method}: {trap:?}"))?;

@@ -118,7 +118,7 @@ impl<'a> Canister<'a> {
         inputs.instruction_limit = self.instructions;
         let api = SystemApi::new(inputs);
         let instructions = self.instructions;
-        Run { canister: self.id, code: &self.code, entry, api, instructions, commit }
+        Run { canister: self.id, code: &self.code, entry, api, instructions, waking: 0, commit }
     }
 }
 

@@ -224,7 +224,7 @@ impl Bench {
         let before = self.state.clone();
         let name = RunName { round: [0; 32], number: 0, step: 0, tariff: 0 };
         let balance = Cycles(10 * CREDIT);
-        let beginning = Beginning { name, time: self.state.time, balance, frozen: Cycles::ZERO };
+        let beginning = Beginning { name, time: self.state.time, balance, frozen: Cycles::ZERO, waking: 0 };
         let mut call = SystemCall {
             state: &mut self.state,
             engine: &LineEngine,

@@ -86,6 +86,11 @@ fn install<'a>(
     draft.record_change(call.state.time, by, ChangeKind::Deployment(mode.into(), module.hash));
     let has_grown = draft.memory_bytes() > bytes_before;
     call.state.replace_canister(draft);
+    if call.steps.is_awake {
+        call.state.awake.wake(id);
+    } else {
+        call.state.awake.sleep(id);
+    }
     if has_grown {
         charges::require_liquid(call.state, id, Cycles::ZERO)?;
     }

@@ -67,6 +67,7 @@ pub(super) fn load_canister_snapshot(call: &mut SystemCall<'_>) -> Result<Vec<u8
     };
     draft.record_change(call.state.time, (call.sender, args.sender_canister_version), change);
     call.state.replace_canister(draft);
+    call.state.awake.sleep(&id);
     charges::require_liquid(call.state, &id, Cycles::ZERO)?;
     Ok(codec::encode_nothing())
 }

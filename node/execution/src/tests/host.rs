@@ -94,7 +94,8 @@ impl Engine for Host {
         let (kind, script) = self.script(&run.entry, &mut api, &run.code.wasm);
         let name = run.canister.as_slice().get(7).copied().unwrap_or(0);
         self.trace.lock().unwrap().push(format!("{name} {kind} {script}"));
-        let mut machine = Machine { host: self, api: &mut api, heap: &mut heap, memory: vec![0; 1 << 16], used: 10 };
+        let mut machine =
+            Machine { host: self, api: &mut api, heap: &mut heap, memory: vec![0; 1 << 16], used: run.waking + 10 };
         let mut outcome = if script == "missing" { Err(Trap::FunctionNotFound(7)) } else { Ok(()) };
         for command in script.split(';').filter(|command| !command.is_empty()) {
             if outcome.is_err() {

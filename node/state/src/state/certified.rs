@@ -56,6 +56,7 @@ impl State {
         let scheduler = digest::of(&(
             (self.next_canister, self.next_turn, self.storage_cursor),
             (self.system_queue.summary(), self.preparing_summary(), self.preparing_place),
+            &self.awake,
         ));
         put(&mut self.tree, &[b"time"], leb128(u128::from(self.time.get())));
         put(&mut self.tree, &[b"mains", b"height"], leb128(u128::from(self.height.get())));

@@ -223,6 +223,7 @@ impl State {
             self.deadlines.extend(deadlines);
         }
         self.system_queue.rebuild().map_err(|what| EncodingError::Inconsistent(what.into()))?;
+        self.awake.rebuild().map_err(|what| EncodingError::Inconsistent(what.into()))?;
         let installing = self.canisters.values().filter_map(|canister| canister.paused.as_ref()?.installing.as_ref());
         let mut accepted = self.preparing.iter().map(|entry| &entry.module).chain(installing.map(|it| &it.module));
         if accepted.any(|module| module.id != *blake3::hash(&module.wasm).as_bytes()) {
