@@ -12,6 +12,7 @@ use crate::{
     gate::{Gate, Gated},
     pace::RETRY,
     payloads::Payloads,
+    standing::{Heard, Kind, Standing, Timely},
 };
 use commonware_broadcast::buffered;
 use commonware_consensus::{
@@ -25,13 +26,13 @@ use commonware_consensus::{
     simplex::{
         self, SkipBudget,
         config::{Floor, ForwardPolicy, SkipPolicy},
-        elector::RoundRobin,
+        elector::{Config as ElectorConfig, Elector as _, RoundRobin},
     },
-    types::{Epoch, FixedEpocher, Height as EngineHeight, ViewDelta},
+    types::{Epoch, FixedEpocher, Height as EngineHeight, Round, View, ViewDelta},
 };
 use commonware_cryptography::{
     Digested, Sha256, Signer as _,
-    certificate::{ConstantProvider, Verifier as _},
+    certificate::{ConstantProvider, Scheme as _, Verifier as _},
 };
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_parallel::Sequential;
@@ -49,6 +50,9 @@ use std::{
 pub const UNEXECUTED_BLOCKS_MAX: usize = 8;
 /// Messages between the engine's own parts: enough for several views of a full committee.
 const MAILBOX: NonZeroUsize = NZUsize!(512);
+/// Messages between the parts of voting: one view's. Of what is above it a newer finalization takes the place, so that a member
+/// whose disk is slow goes on from where the others are instead of making every view durable that is over long ago.
+const VOTING_MAILBOX: NonZeroUsize = NZUsize!(4);
 /// New blocks kept per sender until they are finalized. A sender that makes more than it may only evicts its own; the
 /// bound on memory is this times the greatest block times the members.
 const BLOCKS_PER_SENDER: usize = 6;
@@ -261,8 +265,14 @@ where
     let (sender, deliveries) = mpsc::channel(4 * UNEXECUTED_BLOCKS_MAX);
     let application = Application::new(payloads.clone(), executed, sender);
     let floors = floor::Floors(scheme.clone());
-    let (votes, vote_receiver) = channels.vote;
+    let clock = context.child("standing");
+    let leaders = ElectorConfig::<Scheme>::build(RoundRobin::<Sha256>::default(), scheme.participants());
+    let place = scheme.me().map(|member| member.index());
+    let leads = move |view| Some(leaders.elect(Round::new(Epoch::zero(), View::new(view)), ())) == place;
+    let standing = Standing::new(move || clock.current(), leads, members, config.parameters.late_after());
+    let (votes, vote_receiver) = timely(channels.vote, Kind::Vote, &standing);
     let votes = Gated { sender: votes, gate: config.gate };
+    let certificate_channel = timely(channels.certificate, Kind::Certificate, &standing);
     let evidence = EvidenceBook::default();
     let committee = Committee::new(&config.participants).expect("a checked configuration");
     let recorder = Recorder::new(committee, scheme.clone(), evidence.clone());
@@ -280,7 +290,7 @@ where
             reporter: Reporters::from((automaton, Reporters::from((recorder, register)))),
             strategy: Sequential,
             partition: format!("{}-voting", config.partition),
-            mailbox_size: MAILBOX,
+            mailbox_size: VOTING_MAILBOX,
             epoch: Epoch::zero(),
             floor: Floor::Genesis(genesis_digest),
             replay_buffer: REPLAY_BUFFER,
@@ -304,9 +314,14 @@ where
         context.child("deliver").spawn(move |_| deliver(payloads, deliveries)),
         broadcast.start(channels.broadcast),
         archive.start(application, buffer, missing),
-        voting.start((votes, vote_receiver), channels.certificate, channels.resolver),
+        voting.start((votes, vote_receiver), certificate_channel, channels.resolver),
     ];
     Running { handles, mailbox: Mailbox(mailbox), evidence, attendance, floors }
+}
+
+/// A channel that says whether this member is in time, and keeps to it.
+fn timely<S, R>((sender, receiver): (S, R), kind: Kind, standing: &Standing) -> (Timely<S>, Heard<R>) {
+    (Timely { sender, kind, standing: standing.clone() }, Heard { receiver, kind, standing: standing.clone() })
 }
 
 /// One epoch without end: committees do not change yet.

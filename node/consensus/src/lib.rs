@@ -16,6 +16,7 @@ pub mod floor;
 pub mod gate;
 pub mod pace;
 pub mod payloads;
+mod standing;
 
 pub use application::Application;
 pub use attendance::Attendance;

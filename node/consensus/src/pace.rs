@@ -64,6 +64,12 @@ impl Parameters {
         self.certification_timeout(members).max(RETRY) + MARGIN
     }
 
+    /// A vote that comes this much after its view was over comes too late for anybody: who needs this long for a vote would, as a
+    /// leader, keep everybody waiting for several times as long.
+    pub fn late_after(&self) -> Duration {
+        self.leader_timeout / 24
+    }
+
     /// Bytes of calls that reach everybody over the least uplink in the rest of a view of which `passed` is over. One call
     /// may always be proposed: a leader that proposes at once is in time with the greatest.
     pub fn block_bytes(&self, members: u32, passed: Duration) -> usize {

@@ -27,6 +27,8 @@ pub struct Client {
     key: Arc<PrivateKey>,
     context: Arc<Context>,
     log: Arc<Log>,
+    /// A member that it never asks.
+    avoids: Option<usize>,
 }
 
 /// How a call ended.
@@ -51,7 +53,12 @@ impl Client {
     /// A client whose key follows from `seed`.
     pub fn new(seed: [u8; 32], context: Context, log: Arc<Log>) -> Self {
         let key = PrivateKey::deserialize_raw_32(&seed);
-        Self { key: Arc::new(key), context: Arc::new(context), log }
+        Self { key: Arc::new(key), context: Arc::new(context), log, avoids: None }
+    }
+
+    /// The same client, which never asks this member.
+    pub fn avoiding(self, member: usize) -> Self {
+        Self { avoids: Some(member), ..self }
     }
 
     /// Its principal.
@@ -94,7 +101,7 @@ impl Client {
     /// The same in this client's name, signed by somebody else.
     pub fn forged(&self, target: &Target, argument: Vec<u8>, nonce: u64) -> Vec<u8> {
         let thief = PrivateKey::deserialize_raw_32(&[77; 32]);
-        Self { key: Arc::new(thief), context: self.context.clone(), log: self.log.clone() }.signed(
+        Self { key: Arc::new(thief), ..self.clone() }.signed(
             &self.key.public_key().serialize_rfc8410_der(),
             target,
             argument,
@@ -127,6 +134,9 @@ impl Client {
             }
             *turn += 1;
             let member = *turn % subnet.members();
+            if self.avoids == Some(member) {
+                continue;
+            }
             if let Some(replica) = subnet.replica(member) {
                 subnet.findings.monotone.look(member, &replica, &self.log);
                 if sent == 1 {

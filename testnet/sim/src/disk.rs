@@ -2,16 +2,20 @@
 //!
 //! Keeps to the contract of the runtime's `Blob`: after a crash any subset of the bytes of an unsynced write may be
 //! there, bytes outside of it are untouched. A disk can be told to die at its n-th operation, so that a crash comes
-//! between any two steps of whoever uses it. A full one refuses writes, and one that fails drops what a sync should have made
-//! durable while it can still be read, as kernels do. Spec: `specs/simulation.md`.
+//! between any two steps of whoever uses it. A full one refuses writes, a slow one takes its time for every sync, and one that
+//! fails drops what a sync should have made durable while it can still be read, as kernels do. Spec: `specs/simulation.md`.
 
-use commonware_runtime::{BlobVersion, Error, Handle, IoBufMut, IoBufs, IoBufsMut, ReadOptions, Storage, WriteOptions};
+use commonware_runtime::{
+    BlobVersion, Clock as _, Error, Handle, IoBufMut, IoBufs, IoBufsMut, ReadOptions, Storage, WriteOptions,
+    deterministic::Context,
+};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{
     collections::BTreeMap,
-    io,
+    fmt, io,
     ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 use tokio::sync::Notify;
 
@@ -53,24 +57,52 @@ struct Contents {
     is_full: bool,
     failing_syncs: u32,
     torn: u64,
+    /// How much longer a sync takes.
+    slow: Duration,
 }
 
 /// A disk. Clones are the same disk.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Disk {
     contents: Arc<Mutex<Contents>>,
     died: Arc<Notify>,
+    /// What a slow disk waits by; one without is always fast.
+    clock: Option<Arc<Context>>,
 }
 
 /// An open file.
-#[derive(Debug)]
+#[derive(Clone)]
 pub struct Blob {
     disk: Disk,
     partition: String,
     file: Arc<Mutex<File>>,
 }
 
+impl fmt::Debug for Blob {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Blob").field("partition", &self.partition).finish_non_exhaustive()
+    }
+}
+
 impl Disk {
+    /// An empty disk that can be slow.
+    pub fn new(clock: Context) -> Self {
+        Self { clock: Some(Arc::new(clock)), ..Self::default() }
+    }
+
+    /// From now on every sync takes this much longer.
+    pub fn slow_down(&self, by: Duration) {
+        self.lock().slow = by;
+    }
+
+    /// Takes the time of a sync.
+    async fn spin(&self) {
+        let slow = self.lock().slow;
+        if let Some(clock) = self.clock.as_ref().filter(|_| !slow.is_zero()) {
+            clock.sleep(slow).await;
+        }
+    }
+
     /// Dies after `operations` more operations: they never return, and [`Self::death`] is told.
     pub fn die_after(&self, operations: u64) {
         let mut contents = self.lock();
@@ -336,6 +368,9 @@ impl commonware_runtime::Blob for Blob {
         let offset = usize::try_from(offset).map_err(|_| Error::OffsetOverflow)?;
         let bytes = bytes.as_ref().to_vec();
         let synced = options.contains(WriteOptions::SYNC);
+        if synced {
+            self.disk.spin().await;
+        }
         let room = self.disk.need_room();
         let mut file = lock(&self.file);
         if room.is_err() {
@@ -369,12 +404,20 @@ impl commonware_runtime::Blob for Blob {
 
     async fn sync(&self) -> Result<(), Error> {
         self.disk.operate().await;
+        self.disk.spin().await;
         self.sync_now()
     }
 
     async fn start_sync(&self) -> Handle<()> {
         self.disk.operate().await;
-        Handle::ready(self.sync_now())
+        if self.disk.clock.is_none() || self.disk.lock().slow.is_zero() {
+            return Handle::ready(self.sync_now());
+        }
+        let blob = self.clone();
+        Handle::from_future(async move {
+            blob.disk.spin().await;
+            blob.sync_now()
+        })
     }
 }
 

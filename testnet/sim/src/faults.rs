@@ -66,6 +66,16 @@ pub async fn play(context: &Context, options: &Options, subnet: &Arc<Subnet>, lo
             subnet.fill(member, false);
         }));
     }
+    if let Some((member, window, by)) = options.slow {
+        let (subnet, log) = (subnet.clone(), log.clone());
+        faults.push(spawn(context, move |context| async move {
+            context.sleep_until(began + window.from).await;
+            log.mark(Mark::SlowDisk);
+            subnet.slow_down(member, by);
+            context.sleep_until(began + window.to).await;
+            subnet.slow_down(member, Duration::ZERO);
+        }));
+    }
     for (number, crash) in options.crashes.iter().copied().enumerate() {
         for member in crash.member.map_or_else(|| (0..options.members).collect::<Vec<_>>(), |member| vec![member]) {
             let (subnet, log) = (subnet.clone(), log.clone());

@@ -19,6 +19,7 @@ pub mod planted;
 pub mod record;
 pub mod run;
 pub mod shrink;
+pub mod slow_disk;
 pub mod subnet;
 pub mod upgrade;
 pub mod wire;

@@ -64,12 +64,15 @@ pub enum Mark {
     DowngradeRefused,
     DiskWaited,
     SyncFailed,
+    SlowDisk,
+    StoodBack,
+    BackInTime,
 }
 
 impl Mark {
     /// Those that some hundred seeds always reach. A member that stops because it is outdated needs a rare meeting of faults: it is
     /// counted, and tested beside the code that it is about.
-    pub const EXPECTED: [Self; 29] = [
+    pub const EXPECTED: [Self; 32] = [
         Self::Partition,
         Self::Clog,
         Self::Crash,
@@ -99,6 +102,9 @@ impl Mark {
         Self::DowngradeRefused,
         Self::DiskWaited,
         Self::SyncFailed,
+        Self::SlowDisk,
+        Self::StoodBack,
+        Self::BackInTime,
     ];
 }
 
@@ -287,6 +293,8 @@ fn marks(message: &str) -> Option<Mark> {
         "a member sent what is not the object asked for: it is not asked again" => Mark::ForgedObjectBlamed,
         "the pool is full: a call from a member was dropped" => Mark::PoolFull,
         "the disk takes no writes: signs nothing until it does" => Mark::DiskWaited,
+        "votes too late for anybody: keeps its votes to itself until they are in time again" => Mark::StoodBack,
+        "votes in time again: takes part" => Mark::BackInTime,
         "waits: this clock is behind the block's time" => Mark::ClockWaited,
         _ => return None,
     })

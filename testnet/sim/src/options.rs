@@ -86,11 +86,12 @@ pub enum Fault {
     Upgrade,
     EmptiedDisk,
     FullDisks,
+    SlowDisk,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Delay,
         Self::Loss,
         Self::Duplication,
@@ -109,6 +110,7 @@ impl Fault {
         Self::Upgrade,
         Self::EmptiedDisk,
         Self::FullDisks,
+        Self::SlowDisk,
     ];
 
     /// Its name on the command line.
@@ -146,6 +148,8 @@ pub struct Options {
     pub keeps_votes: bool,
     /// Members whose disk takes nothing more for a while, and how many syncs fail as that begins.
     pub full: Vec<(usize, Window, u32)>,
+    /// A member whose disk is slow for a while, and how much longer each sync takes.
+    pub slow: Option<(usize, Window, Duration)>,
     /// Clocks.
     pub skews: Vec<Skew>,
     /// A member whose clock is far off.
@@ -218,6 +222,7 @@ impl Options {
             emptied,
             keeps_votes: emptied.is_some() && rng(14).random_bool(0.3),
             full: if has(Fault::FullDisks, 0.3) { full(members, rng(15)) } else { Vec::new() },
+            slow: has(Fault::SlowDisk, 0.25).then(|| slow(members, rng(16))),
             skews: if has(Fault::Skew, 0.5) { skews(members, rng(9)) } else { vec![Skew::default(); members] },
             far_clock,
             byzantine,
@@ -259,6 +264,7 @@ impl Options {
             rotten: None,
             emptied: is_robbed.then_some(robbed),
             keeps_votes: self.seed / SCENES % 3 == 1,
+            slow: None,
             skews: vec![Skew::default(); members],
             far_clock: None,
             byzantine: has(Fault::Byzantine).then_some((liar, Behaviour::ForgedAnswers)).into_iter().collect(),
@@ -386,6 +392,13 @@ fn full(members: usize, mut rng: StdRng) -> Vec<(usize, Window, u32)> {
         .collect()
 }
 
+/// Of one member, for some seconds.
+fn slow(members: usize, mut rng: StdRng) -> (usize, Window, Duration) {
+    let Window { from, to } = window(&mut rng);
+    let by = Duration::from_millis(rng.random_range(100..500));
+    (rng.random_range(0..members), Window { from, to: to + Duration::from_secs(4) }, by)
+}
+
 fn crashes(members: usize, loss: [Loss; 2], mut rng: StdRng) -> Vec<Crash> {
     (0..rng.random_range(1..4))
         .map(|_| {
@@ -428,7 +441,7 @@ mod tests {
         let all: Vec<Options> = (0..200).map(Options::of).collect();
         assert_eq!(all, (0..200).map(Options::of).collect::<Vec<_>>());
         type Part = (&'static str, fn(&Options) -> bool);
-        let parts: [Part; 16] = [
+        let parts: [Part; 17] = [
             ("delay", |options| options.delay_ms > 1),
             ("loss", |options| options.loss_percent > 0),
             ("duplication", |options| options.duplicated_percent > 0),
@@ -438,6 +451,7 @@ mod tests {
             ("rotten", |options| options.rotten.is_some()),
             ("emptied", |options| options.emptied.is_some()),
             ("full disks", |options| !options.full.is_empty()),
+            ("slow disk", |options| options.slow.is_some()),
             ("skew", |options| options.skews.iter().any(|skew| *skew != Skew::default())),
             ("far clock", |options| options.far_clock.is_some()),
             ("byzantine", |options| !options.byzantine.is_empty()),

@@ -162,7 +162,7 @@ impl Subnet {
                     liar: (!liar.is_empty()).then(|| (liar, tools(StdRng::from_seed(seed(4, member as u64))))),
                     senders: Vec::new(),
                 };
-                let disk = Disk::default();
+                let disk = Disk::new(context.child("disk"));
                 if planted::is(Defect::VoteBeforeSync) {
                     disk.lie_about("-voting");
                 }
@@ -236,6 +236,12 @@ impl Subnet {
         self.log.note(|| format!("the disk of member {member} {}", if is_full { "is full" } else { "has room" }));
         self.nodes[member].disk.fill(is_full);
         self.nodes[member].checkpoints.fill(is_full);
+    }
+
+    /// Every sync of a member's disk takes this much longer.
+    pub fn slow_down(&self, member: usize, by: Duration) {
+        self.log.note(|| format!("the disk of member {member} takes {by:?} more for a sync"));
+        self.nodes[member].disk.slow_down(by);
     }
 
     /// Puts a new disk into a member that does not run, or takes its checkpoints away.

@@ -1,8 +1,8 @@
-//! Fresh seeds for every commit, every seed that ever failed, and the proof that a seed replays; and what a dead leader costs:
-//! `cargo test --release -p mains-sim --test seeds dead -- --nocapture` prints the figures of specs/promises.md.
+//! Fresh seeds for every commit, every seed that ever failed, and the proof that a seed replays; and what a dead leader and a slow
+//! disk cost: `cargo test --release -p mains-sim --test seeds a_ -- --nocapture` prints the figures of specs/promises.md.
 
 use mains_engine::WasmtimeEngine;
-use mains_sim::{dead_leader::dead_leader, log::Mark};
+use mains_sim::{dead_leader::dead_leader, log::Mark, slow_disk::slow_disk};
 use std::{collections::BTreeSet, path::Path, process::Command, sync::Arc, time::Duration};
 
 /// Fresh seeds that CI plays; the simulator's binary plays any other.
@@ -68,5 +68,36 @@ fn a_dead_leader_costs_one_leader_timeout_and_then_hardly_anything() {
         assert!(*first <= LEADER_TIMEOUT + cost.block + messages + SLACK, "{delay_ms} ms, {clients} clients: {cost:?}");
         assert!(later.len() >= 3, "{delay_ms} ms, {clients} clients: {cost:?}");
         assert!(worst <= cost.block + messages + SLACK, "{delay_ms} ms, {clients} clients: {cost:?}");
+    }
+}
+
+#[test]
+fn a_slow_disk_costs_two_leader_timeouts_and_then_hardly_anything() {
+    mains_sim::log::install("off");
+    let engine = Arc::new(WasmtimeEngine::new(None).expect("the Wasm engine starts"));
+    for (by_ms, delay_ms) in [(200, 1), (200, 20)] {
+        let cost = slow_disk(&engine, Duration::from_millis(by_ms), delay_ms, 8);
+        let usual = cost.before * 2 + SLACK;
+        let stalls = cost.stalls(Duration::ZERO, usual);
+        eprintln!(
+            "{by_ms} ms more for a sync, {delay_ms} ms one way: blocks every {:?} at most before; of {} with the slow disk these took longer: {stalls:?}; {:?} at most after, {} views lost; {} and then {} heights behind; stood back and took part again {:?} times",
+            cost.before,
+            cost.slow.len(),
+            cost.after,
+            cost.lost,
+            cost.behind,
+            cost.behind_after,
+            cost.stood_back,
+        );
+        let messages = Duration::from_millis(delay_ms) * 12;
+        let late = cost.stalls(LEADER_TIMEOUT * 2 + messages + SLACK, usual);
+        assert!(late.is_empty(), "{by_ms} ms, {delay_ms} ms: {late:?}");
+        let longest = stalls.iter().map(|(_, took)| *took).max().unwrap_or_default();
+        assert!(longest <= LEADER_TIMEOUT + cost.before + messages + SLACK, "{by_ms} ms, {delay_ms} ms: {longest:?}");
+        assert!(
+            cost.stood_back.0 >= 1 && cost.stood_back.0 == cost.stood_back.1,
+            "{by_ms} ms, {delay_ms} ms: {cost:?}"
+        );
+        assert!(cost.after <= usual && cost.lost == 0 && cost.behind_after <= 2, "{by_ms} ms, {delay_ms} ms: {cost:?}");
     }
 }
