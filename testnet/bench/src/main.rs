@@ -1,5 +1,5 @@
 //! Starts a four-replica testnet and measures it, each figure beside a floor of the same run.
-//! `cargo run --release -p mains-bench [-- --seconds N | --idle N | --strain | --ledger | --journal N | --prices [--core-month CREDITS] | --catch-up MIB]`. Findings and history: `specs/benchmarks.md`.
+//! `cargo run --release -p mains-bench [-- --seconds N | --idle N | --strain | --slow-disk | --ledger | --journal N | --prices [--core-month CREDITS] | --catch-up MIB]`. Findings and history: `specs/benchmarks.md`.
 
 mod alone;
 mod canisters;
@@ -12,6 +12,7 @@ mod many;
 mod money;
 mod prices;
 mod report;
+mod slow_disk;
 mod strain;
 mod subject;
 
@@ -33,10 +34,13 @@ struct Options {
     /// Canisters of the many-canister measurement.
     #[arg(long, default_value_t = 1_000)]
     canisters: usize,
-    /// Measure instead what the network does under strain: one replica killed or paused, ten times too many clients,
-    /// hostile ones.
+    /// Measure instead what the network does under strain: one replica killed, paused or with a slow disk, ten times too
+    /// many clients, hostile ones.
     #[arg(long)]
     strain: bool,
+    /// Of the strain only the slow disk.
+    #[arg(long)]
+    slow_disk: bool,
     /// Measure instead what so many canisters that nobody calls cost.
     #[arg(long, value_name = "COUNT")]
     idle: Option<usize>,
@@ -82,8 +86,8 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let lines = if options.strain {
-        runtime.block_on(strain::measure(Duration::from_secs(options.seconds)))?
+    let lines = if options.strain || options.slow_disk {
+        runtime.block_on(strain::measure(Duration::from_secs(options.seconds), options.slow_disk))?
     } else if let Some(count) = options.idle {
         runtime.block_on(many::measure(count, Duration::from_secs(options.seconds)))?
     } else if let Some(mebibytes) = options.catch_up {

@@ -5,6 +5,7 @@ use crate::{
     load::{self, Checker, Request, Signer},
     progress,
     report::{Line, ratio, time},
+    slow_disk,
     subject::Subject,
 };
 use anyhow::{Context as _, Result};
@@ -155,7 +156,7 @@ async fn one(
             return Call { at, latency: sent.elapsed(), retries, failed: Some(reason) };
         }
         retries += 1;
-        if reason.starts_with("HTTP 429") || reason.starts_with("HTTP 503") {
+        if reason.starts_with("HTTP 429") {
             // What Retry-After says.
             tokio::time::sleep(Duration::from_secs(1)).await;
         } else {
@@ -164,8 +165,8 @@ async fn one(
     }
 }
 
-/// All measurements.
-pub(crate) async fn measure(duration: Duration) -> Result<Vec<Line>> {
+/// All measurements, or only that of a slow disk.
+pub(crate) async fn measure(duration: Duration, only_slow_disk: bool) -> Result<Vec<Line>> {
     progress("starts four replicas");
     let mut subject = Subject::start().await?;
     let clients = Clients {
@@ -187,9 +188,12 @@ pub(crate) async fn measure(duration: Duration) -> Result<Vec<Line>> {
         "-",
     ));
 
-    hostile(&subject, &clients, duration, p99, &mut lines).await?;
-    overload(&subject, &clients, duration, &mut lines).await?;
-    one_down(&mut subject, &clients, duration, p99, &mut lines).await?;
+    if !only_slow_disk {
+        hostile(&subject, &clients, duration, p99, &mut lines).await?;
+        overload(&subject, &clients, duration, &mut lines).await?;
+        one_down(&mut subject, &clients, duration, p99, &mut lines).await?;
+    }
+    one_slow(&mut subject, &clients, duration, p99, &mut lines).await?;
     subject.stop().await?;
     Ok(lines)
 }
@@ -249,6 +253,79 @@ async fn one_down(
         }
         subject.ready().await?;
     }
+    Ok(())
+}
+
+/// The disk of one replica takes longer for every sync from the middle of the load on, and then no longer; clients call the others.
+async fn one_slow(
+    subject: &mut Subject,
+    clients: &Clients,
+    duration: Duration,
+    p99: Duration,
+    lines: &mut Vec<Line>,
+) -> Result<()> {
+    let duration = duration.max(Duration::from_secs(10));
+    let node = subject.node_dir(LOST).to_owned();
+    subject.kill(LOST).await?;
+    if !slow_disk::prepare(&node, subject.directory())? {
+        progress("no C compiler: a slow disk is not measured");
+        return subject.restart(LOST).await;
+    }
+    subject.restart(LOST).await?;
+    progress("one replica's disk slow");
+    let others = [0, 1, 2];
+    let before = clients.run(WATCHED, &others, duration).await.rate();
+    let load = clients.run(WATCHED, &others, duration * 2);
+    let slow = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        slow_disk::switch(&node, true)
+    };
+    let (seen, slowed) = tokio::join!(load, slow);
+    slowed?;
+    let longest = seen.latencies(Duration::ZERO).last().copied().unwrap_or_default();
+    let calm = seen.calm_after(p99 * 2).saturating_sub(Duration::from_secs(2));
+    let after = clients.run(WATCHED, &others, duration).await;
+    let own = clients.run(WATCHED, &[LOST], duration).await;
+    slow_disk::switch(&node, false)?;
+    subject.ready().await?;
+    let healed = clients.run(WATCHED, &[0, 1, 2, 3], duration).await;
+    let slower = slow_disk::SLOWER_MS;
+    lines.push(line(
+        format!("one disk {slower} ms slower a sync, calls at the others: failed, sent again"),
+        format!("{} of {}, {}", seen.failed(), seen.calls.len(), seen.retries()),
+        "-".into(),
+        "-".into(),
+        "0 failed",
+    ));
+    lines.push(line(
+        "one disk slow: the longest call; p99 within 2x again after".into(),
+        format!("{}; {}", time(longest), time(calm)),
+        "leader timeout 1.2 s".into(),
+        ratio(calm.as_secs_f64(), 1.2),
+        "2 view timeouts",
+    ));
+    let after_p99 = after.quantile(Duration::ZERO, 0.99);
+    lines.push(line(
+        format!("one disk slow: p50 / p99 afterwards ({:.0} calls/s)", after.rate()),
+        format!("{} / {}", time(after.quantile(Duration::ZERO, 0.5)), time(after_p99)),
+        format!("all four {} ({before:.0} calls/s)", time(p99)),
+        ratio(after_p99.as_secs_f64(), p99.as_secs_f64()),
+        "2x",
+    ));
+    lines.push(line(
+        format!("one disk slow: clients of that replica, p50 / p99 ({:.0} calls/s)", own.rate()),
+        format!("{} / {}", time(own.quantile(Duration::ZERO, 0.5)), time(own.quantile(Duration::ZERO, 0.99))),
+        format!("{} failed, {} of {} sent again", own.failed(), own.retries(), own.calls.len()),
+        "-".into(),
+        "0 failed",
+    ));
+    lines.push(line(
+        format!("the disk well again: p50 / p99, clients of all four ({:.0} calls/s)", healed.rate()),
+        format!("{} / {}", time(healed.quantile(Duration::ZERO, 0.5)), time(healed.quantile(Duration::ZERO, 0.99))),
+        format!("all four {}", time(p99)),
+        ratio(healed.quantile(Duration::ZERO, 0.99).as_secs_f64(), p99.as_secs_f64()),
+        "-",
+    ));
     Ok(())
 }
 

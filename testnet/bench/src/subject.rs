@@ -1,6 +1,6 @@
 //! The testnet that is measured: four processes of this very program, in a directory that goes away afterwards.
 
-use crate::canisters;
+use crate::{canisters, slow_disk};
 use anyhow::{Context as _, Result, bail};
 use candid::Encode;
 use mains_client::{Client, identity, management::Install};
@@ -26,8 +26,11 @@ pub(crate) fn node_main() -> Option<Result<()>> {
     if arguments.get(1).map(String::as_str) != Some("node") {
         return None;
     }
-    mains_local::own_session();
     let directory = arguments.last().map(PathBuf::from).unwrap_or_default();
+    if let Err(error) = slow_disk::load(&directory) {
+        return Some(Err(error));
+    }
+    mains_local::own_session();
     Some(mains_operator::run(&directory).map_err(Into::into))
 }
 
