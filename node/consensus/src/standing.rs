@@ -19,10 +19,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Late votes and certificates, with no vote in time between them, after which a member stands back.
-const LATE_MAX: u32 = 2;
+/// A member stands back when it was late for this many times what makes one vote late, with no vote in time. A moment without a
+/// processor is not worth it: as long as the others take it for active they wait for it in vain.
+const PATIENCE: u32 = 12;
 /// Votes in time, in a row, after which it takes part again: some views.
-const TIMELY_MIN: u32 = 8;
+const TIMELY_MIN: u32 = 4;
 /// Views whose end is remembered with its time; who votes for an older one is late anyway.
 const VIEWS_MAX: usize = 256;
 
@@ -68,8 +69,14 @@ impl Standing {
     ) -> Self {
         let witnesses = (members.saturating_sub(1) / 3) as usize + 1;
         let frontier = || Frontier { witnesses, shown: BTreeMap::new(), passed: VecDeque::new() };
-        let books =
-            Books { late_after, left: frontier(), finalized: frontier(), late: 0, timely: 0, stands_back: false };
+        let books = Books {
+            late_after,
+            left: frontier(),
+            finalized: frontier(),
+            late_since: None,
+            timely: 0,
+            stands_back: false,
+        };
         Self(Arc::new(Shared { now: Box::new(now), leads: Box::new(leads), books: Mutex::new(books) }))
     }
 
@@ -144,8 +151,9 @@ struct Books {
     left: Frontier,
     /// Views whose block, or a later one, the others hold finalized.
     finalized: Frontier,
-    /// What was late, and votes that were not, in a row.
-    late: u32,
+    /// When the first late vote or certificate after the last vote in time was sent.
+    late_since: Option<SystemTime>,
+    /// Votes in time since the last late one.
     timely: u32,
     stands_back: bool,
 }
@@ -158,23 +166,24 @@ impl Books {
         let abandons = kind == Kind::Vote && what == ABANDONS;
         // That a certificate is in time says nothing, nor that a vote is where all wait for this member.
         if is_late || abandons || (kind == Kind::Vote && !leads) {
-            self.count(is_late, abandons);
+            self.count(is_late, abandons, now);
         }
         // A certificate that nobody has shown may be nowhere else: this member's own vote counts for itself.
         !self.stands_back || (kind == Kind::Certificate && over.is_none())
     }
 
-    fn count(&mut self, is_late: bool, abandons: bool) {
+    fn count(&mut self, is_late: bool, abandons: bool, now: SystemTime) {
         if is_late {
             self.timely = 0;
-            self.late = (self.late + 1).min(LATE_MAX);
-            if self.late == LATE_MAX && !self.stands_back {
+            let since = *self.late_since.get_or_insert(now);
+            let is_slow = now.duration_since(since).is_ok_and(|late| late >= self.late_after * PATIENCE);
+            if is_slow && !self.stands_back {
                 self.stands_back = true;
                 tracing::info!("votes too late for anybody: keeps its votes to itself until they are in time again");
             }
             return;
         }
-        self.late = 0;
+        self.late_since = None;
         self.timely = (self.timely + 1).min(TIMELY_MIN);
         // Who gives up a view in time sees that the others do not get on without it.
         if self.stands_back && (abandons || self.timely == TIMELY_MIN) {
