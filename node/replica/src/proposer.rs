@@ -82,14 +82,14 @@ impl<E: Clock> Proposer<E> {
                 return;
             }
             let distance = parent.height().get().saturating_sub(self.certified_height());
-            let full = distance > limits::CERTIFICATION_DISTANCE_MAX;
-            if !full && self.inner.pool.has_any(taken, now) {
+            if distance <= limits::CERTIFICATION_DISTANCE_MAX && self.inner.pool.has_any(taken, now) {
                 self.context.sleep(GATHER).await;
                 return;
             }
-            // Queued messages, a due timer or a heartbeat need a block as much as a client does.
+            // Queued messages, a due timer or a heartbeat need a block as much as a client does, once it would run them.
+            let runs = distance < limits::CERTIFICATION_DISTANCE_ROUND;
             let due = self.inner.latest_executed(parent.height()).and_then(|state| mains_execution::due_at(&state));
-            if !full && due.is_some_and(|due| due <= now) {
+            if runs && due.is_some_and(|due| due <= now) {
                 return;
             }
             let wake_at = due.filter(|due| *due > now).map_or(heartbeat_at, |due| due.min(heartbeat_at));

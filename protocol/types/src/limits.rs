@@ -212,6 +212,9 @@ pub const INGRESS_HISTORY_MAX: usize = 1_500_000;
 /// on its disk, for two checkpoints.
 pub const SUBNET_STORAGE_BYTES: u64 = 256 << 30;
 
+/// Heights by which a block may be ahead of what it says is certified before its round runs nothing. Three are usual; so rounds that take
+/// long are as few as replicas can execute, and a slow one keeps others waiting for some rounds and not for all that follow.
+pub const CERTIFICATION_DISTANCE_ROUND: u64 = 5;
 /// Heights that may be finalized but not certified before proposals must be empty.
 pub const CERTIFICATION_DISTANCE_MAX: u64 = 8;
 /// Heights finalized but not certified beyond which the gateway answers 503.

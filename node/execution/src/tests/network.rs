@@ -4,7 +4,7 @@ use super::host::{HEAP_BYTES, Host, info};
 use crate::{Block, Call, execute};
 use mains_ledger::Account;
 use mains_state::{Canister, Code, Exports, Genesis, Heap, IngressStatus, Settings, State};
-use mains_types::{CanisterId, Cycles, Principal, Reject, RequestId, UnixNanos, ids::canister_id};
+use mains_types::{CanisterId, Cycles, Height, Principal, Reject, RequestId, UnixNanos, ids::canister_id};
 use std::{collections::BTreeSet, sync::Arc};
 
 pub(super) const CREDIT: u128 = 1_000_000_000_000;
@@ -84,9 +84,19 @@ impl Network {
     }
 
     pub(super) fn block_after(&mut self, nanos: u64, calls: Vec<Call>) {
+        let block = block(self.state(), nanos, calls);
+        self.execute(&block);
+    }
+
+    /// Executes a block that is a second later and ahead of what is certified.
+    pub(super) fn block_ahead(&mut self, certified: Height, calls: Vec<Call>) {
+        let block = Block { certified, ..block(self.state(), UnixNanos::SECOND, calls) };
+        self.execute(&block);
+    }
+
+    fn execute(&mut self, block: &Block) {
         let state = self.state.take().unwrap();
-        let block = block(&state, nanos, calls);
-        let executed = execute(&self.host, state, &block);
+        let executed = execute(&self.host, state, block);
         executed.state.ledger.check_full().unwrap();
         assert_eq!(executed.root, executed.state.root());
         self.state = Some(executed.state);

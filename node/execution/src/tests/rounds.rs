@@ -40,6 +40,37 @@ fn what_does_not_fit_in_a_round_waits_for_the_next_in_order() {
 }
 
 #[test]
+fn a_block_far_ahead_of_what_is_certified_takes_calls_in_and_runs_nothing() {
+    const AHEAD: u64 = limits::CERTIFICATION_DISTANCE_ROUND;
+    let mut network = Network::new(&[]);
+    let (beating, busy) = (network.install(0x100, "canister_heartbeat", CREDIT), network.install(0x101, "m", CREDIT));
+    let script = format!("spin {};reply late", (AHEAD + 1) * limits::SLICE_INSTRUCTIONS);
+    let long = network.call(1, busy, "run", script.as_bytes());
+    let late = long.request_id;
+    let certified = network.state().height;
+    network.block_ahead(certified, vec![long]);
+    let ran = |network: &Network| {
+        let slices = network.state().canister(&busy).unwrap().paused.as_ref().map(|paused| paused.slices);
+        (slices, network.host.take_trace().len())
+    };
+    for distance in 2..=AHEAD {
+        network.host.take_trace();
+        network.block_ahead(certified, vec![]);
+        assert!(matches!(ran(&network), (Some(slices), lines) if slices == distance && lines > 0), "{distance}");
+    }
+    let call = network.call(1, beating, "run", b"reply soon");
+    let soon = call.request_id;
+    network.block_ahead(certified, vec![call]);
+    network.block_ahead(certified, vec![]);
+    assert_eq!(ran(&network), (Some(AHEAD), 0));
+    assert_eq!(network.state().ingress_status(&soon), Some(&IngressStatus::Received));
+    network.block(vec![]);
+    assert_eq!(network.outcome(&soon).unwrap(), "soon");
+    network.block(vec![]);
+    assert_eq!(network.outcome(&late).unwrap(), "late");
+}
+
+#[test]
 fn a_timer_runs_once_when_it_is_due_and_a_heartbeat_every_block() {
     let mut network = Network::new(&[]);
     let id = network.install(0x100, "canister_global_timer", CREDIT);
