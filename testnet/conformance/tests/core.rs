@@ -92,7 +92,7 @@ impl Subnet {
         let call = self.request(canister, method, argument);
         let id = call.request_id;
         self.block(1, vec![call]);
-        for _ in 0..60 {
+        for _ in 0..=limits::UPDATE_INSTRUCTIONS_MAX / limits::SLICE_INSTRUCTIONS {
             match self.state().ingress_status(&id) {
                 Some(IngressStatus::Replied(reply)) => return Ok(reply.to_vec()),
                 Some(IngressStatus::Rejected(reject)) => return Err(reject.clone()),
