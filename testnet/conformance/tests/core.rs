@@ -24,6 +24,8 @@ struct Subnet {
     /// Compiled modules, so that a fresh host starts soon.
     compiled: tempfile::TempDir,
     engine: WasmtimeEngine,
+    /// Of a replica that restarts now and then.
+    restarts: WasmtimeEngine,
     state: Option<State>,
     next_request: u64,
 }
@@ -32,15 +34,22 @@ impl Subnet {
     fn new() -> Self {
         let genesis = Genesis::rehearsal((0..4).map(user));
         let compiled = tempfile::tempdir().expect("a directory for compiled modules");
-        Self { engine: engine(&compiled), compiled, state: Some(State::genesis(&genesis)), next_request: 0 }
+        let [engine, restarts] = [(); 2].map(|()| engine(&compiled));
+        Self { engine, restarts, compiled, state: Some(State::genesis(&genesis)), next_request: 0 }
     }
 
     fn state(&self) -> &State {
         self.state.as_ref().expect("present between blocks")
     }
 
-    /// Executes a block on both replicas; returns its root.
+    /// Executes a block on both replicas, one of which was restarted before it; returns its root.
     fn block(&mut self, seconds: u64, calls: Vec<Call>) -> Digest32 {
+        self.restarts = engine(&self.compiled);
+        self.next_block(seconds, calls)
+    }
+
+    /// Executes a block on both replicas; returns its root.
+    fn next_block(&mut self, seconds: u64, calls: Vec<Call>) -> Digest32 {
         let state = self.state.take().expect("present between blocks");
         let height = state.height.next();
         let block = Block {
@@ -57,7 +66,7 @@ impl Subnet {
         };
         let restored = State::decode(&state.encode()).expect("what was encoded decodes");
         let first = execute(&self.engine, state, &block);
-        let second = execute(&engine(&self.compiled), restored, &block);
+        let second = execute(&self.restarts, restored, &block);
         assert_eq!(first.root, second.root, "a restarted replica differs at height {height}");
         assert_eq!(first.journal, second.journal);
         first.state.ledger.check_full().expect("the books balance");
@@ -92,11 +101,13 @@ impl Subnet {
         let call = self.request(canister, method, argument);
         let id = call.request_id;
         self.block(1, vec![call]);
-        for _ in 0..=limits::UPDATE_INSTRUCTIONS_MAX / limits::SLICE_INSTRUCTIONS {
+        for waited in 1..=limits::UPDATE_INSTRUCTIONS_MAX / limits::SLICE_INSTRUCTIONS + 1 {
             match self.state().ingress_status(&id) {
                 Some(IngressStatus::Replied(reply)) => return Ok(reply.to_vec()),
                 Some(IngressStatus::Rejected(reject)) => return Err(reject.clone()),
-                _ => self.block(1, vec![]),
+                // Who restarts does a long message again from its beginning.
+                _ if waited.is_power_of_two() => self.block(1, vec![]),
+                _ => self.next_block(1, vec![]),
             };
         }
         panic!("{method} has not ended: {:?}", self.state().ingress_status(&id));
