@@ -23,7 +23,7 @@ fn a_new_directory_is_created_private_with_keys_beside_data() {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(path.parent(), Some(place.as_path()));
     }
-    assert_eq!(fs::read_to_string(dir.data().join("VERSION")).unwrap(), "2\n");
+    assert_eq!(fs::read_to_string(dir.data().join("VERSION")).unwrap(), format!("{DATA_VERSION}\n"));
 }
 
 #[test]
@@ -65,7 +65,8 @@ fn a_foreign_node_is_refused() {
 
 #[test]
 fn another_version_is_refused_whatever_the_file_says() {
-    for content in ["3", "", "one", "\u{1b}[2J", "999999999999999999999999"] {
+    let newer = (DATA_VERSION + 1).to_string();
+    for content in [newer.as_str(), "", "one", "\u{1b}[2J", "999999999999999999999999"] {
         let root = tempfile::tempdir().unwrap();
         drop(open(root.path()).unwrap());
         fs::write(root.path().join("data/VERSION"), content).unwrap();
